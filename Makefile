@@ -1,0 +1,75 @@
+# Needs Python 3.11 and nothing else. PORT HOST WEB_WORKERS AWFDRS_DATA AWFDRS_DEMO reach `run`
+# from the environment.
+BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
+INSTALLED := .venv/installed
+PYTHON := .venv/bin/python
+PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input --quiet
+
+# Checks and tests make servers of their own; whatever the caller's shell points at is left alone.
+ALONE := env -u DATABASE_URL -u DATABASE_OWNER_URL -u REDIS_URL -u SECRET_KEY -u ENCRYPTION_KEY \
+	-u ALLOWED_HOSTS -u DEBUG -u PORT -u HOST -u WEB_WORKERS -u AWFDRS_DEMO -u OUTBOUND_ALLOW_CIDRS
+PRODUCTION := SECRET_KEY=of-no-use-anywhere-but-in-this-check-0123456789-abcdefghij \
+	ENCRYPTION_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= \
+	DATABASE_URL=postgresql://awf_login:none@127.0.0.1:1/awfdrs \
+	DATABASE_OWNER_URL=postgresql://postgres:none@127.0.0.1:1/awfdrs \
+	REDIS_URL=redis://127.0.0.1:1/0 ALLOWED_HOSTS=awfdrs.example.org
+
+# make hands a SIGTERM on to what it runs, but sits on a SIGINT sent to make alone, and a killed
+# make tells nobody. Linux shows which signals make still catches: the watcher ends the server when
+# SIGINT (bit 2) is no longer among them. Elsewhere there is no /proc and no watcher.
+WATCH := make=$$PPID server=$$$$; \
+	waits() { grep -q '^SigCgt:.*[2367abef]$$' /proc/$$make/status && kill -0 $$server; }; \
+	if waits 2>/dev/null; then \
+		( ( while waits; do sleep 0.5; done; kill -TERM $$server ) </dev/null >/dev/null 2>&1 & ); \
+	fi
+
+.PHONY: help run dev test check fmt browser
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+run: $(INSTALLED) ## the whole product with a demo tenant and a simulated outage; Ctrl-C stops it
+	@$(WATCH); exec $(PYTHON) manage.py up
+
+dev: $(INSTALLED) ## the same with DEBUG=true
+	@$(WATCH); DEBUG=true exec $(PYTHON) manage.py up
+
+test: $(INSTALLED) browser ## every test, with coverage; ARGS="-k name" chooses
+	@$(ALONE) $(PYTHON) -m pytest -n auto --cov --cov-report=term:skip-covered $(ARGS)
+
+check: $(INSTALLED) ## format, lint, types, layers, templates, deploy checks, migrations
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/djlint templates --lint --quiet
+	$(ALONE) $(PRODUCTION) $(PYTHON) manage.py check --deploy --fail-level WARNING
+	@set -e; scratch=$$(mktemp -d); chmod 755 $$scratch; export AWFDRS_DATA=$$scratch; \
+	trap '$(ALONE) $(PYTHON) -m awfdrs_site.embedded remove $$scratch' EXIT; trap 'exit 130' INT TERM; \
+	$(ALONE) $(PYTHON) -m awfdrs_site.embedded start $$scratch >/dev/null; \
+	echo "manage.py migrate, on an empty database"; \
+	$(ALONE) $(PYTHON) manage.py migrate --no-input --verbosity 0; \
+	echo "manage.py makemigrations --check --dry-run"; \
+	$(ALONE) $(PYTHON) manage.py makemigrations --check --dry-run
+
+fmt: $(INSTALLED) ## format and mend what ruff can; templates stay as they are written
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+# Debian may ship Python without ensurepip: then the system's pip fills the new environment.
+$(INSTALLED): requirements.txt requirements-dev.txt
+	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "AWFDRS needs Python 3.11; BASE_PYTHON=/path/to/python3.11 names one."; exit 1; }
+	@echo "installing into .venv: a few minutes the first time"
+	@$(BASE_PYTHON) -m venv .venv >/dev/null 2>&1 || { $(BASE_PYTHON) -m venv --clear --without-pip .venv \
+		&& $(BASE_PYTHON) -m pip --python $(PYTHON) install --quiet pip; }
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@
+
+# Without it the browser tests skip, by name and with the reason.
+browser:
+	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
+		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+		|| echo "chromium could not be installed: browser tests will be skipped"
