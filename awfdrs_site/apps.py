@@ -1,0 +1,8 @@
+"""The composition root as a Django app: it carries the management commands."""
+
+from django.apps import AppConfig
+
+
+class SiteConfig(AppConfig):
+    name = "awfdrs_site"
+    label = "site"

@@ -1,0 +1,28 @@
+"""The only maker of ids: UUIDv7 (RFC 9562), whose leading 48 bits are Unix milliseconds."""
+
+import secrets
+import time
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+_RANDOM_BITS = 74
+
+
+def uuid7(at: datetime | None = None) -> UUID:
+    """A new id stamped with `at` (default: this machine's clock)."""
+    milliseconds = time.time_ns() // 1_000_000 if at is None else int(at.timestamp() * 1000)
+    random = secrets.randbits(_RANDOM_BITS)
+    return UUID(
+        int=(milliseconds << 80) | (7 << 76) | ((random >> 62) << 64) | (2 << 62) | random & (1 << 62) - 1
+    )
+
+
+def day_bound(day: date) -> UUID:
+    """The smallest id of that UTC day: the lower bound of its partition."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return UUID(int=int(start.timestamp() * 1000) << 80)
+
+
+def made_at(identifier: UUID) -> datetime:
+    """When a UUIDv7 was made, to the millisecond."""
+    return datetime.fromtimestamp((identifier.int >> 80) / 1000, tz=UTC)

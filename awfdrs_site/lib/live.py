@@ -1,0 +1,116 @@
+"""The only door from a committed change to open consoles and idle workers: nudges, never truth.
+
+A request never talks to Redis. It hands a fact to a bounded queue; one publisher thread per process sends it with a
+250 ms deadline and drops it when Redis is away: the browser polls and a beat sweep finds the row all the same.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from channels.layers import get_channel_layer
+from django.db import transaction
+
+logger = logging.getLogger(__name__)
+
+SEND_SECONDS = 0.25  # a hung Redis costs the publisher thread this much per nudge, a request nothing
+QUEUE_LIMIT = 10_000  # beyond this the nudges are dropped: pages poll, workers sweep
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What changed: the browser re-reads that row, whatever it now says."""
+
+    tenant_id: UUID
+    topic: str
+    id: str
+    version: int
+    event: str = "changed"
+
+
+_waiting: queue.Queue[Callable[[], None]] = queue.Queue(QUEUE_LIMIT)
+_thread: threading.Thread | None = None
+_start = threading.Lock()
+
+
+def group_of(tenant_id: UUID) -> str:
+    """The Channels group that all open consoles of a tenant join."""
+    return f"tenant.{tenant_id}"
+
+
+def publish(fact: Fact) -> None:
+    """Tell the tenant's open consoles once the transaction under way has committed."""
+    transaction.on_commit(lambda: nudge(lambda: _send(fact)))
+
+
+def nudge(deliver: Callable[[], None]) -> None:
+    """Run `deliver` soon on the publisher thread; drop it when the queue is full."""
+    _ensure_thread()
+    try:
+        _waiting.put_nowait(deliver)
+    except queue.Full:
+        logger.warning("nudge dropped: the publisher's queue is full")
+
+
+def drain(timeout_seconds: float = 5) -> None:
+    """Wait until everything handed over so far was tried (graceful stop and tests)."""
+    done = threading.Event()
+    nudge(done.set)
+    done.wait(timeout_seconds)
+
+
+def _ensure_thread() -> None:
+    global _thread
+    with _start:
+        if _thread is None or not _thread.is_alive():
+            _thread = threading.Thread(target=_run, name="publisher", daemon=True)
+            _thread.start()
+
+
+def _run() -> None:
+    _loop.set(asyncio.new_event_loop())
+    while True:
+        deliver = _waiting.get()
+        try:
+            deliver()
+        except Exception:  # a nudge may fail in any way Redis can; the rows are what counts
+            logger.warning("nudge not delivered", exc_info=logger.isEnabledFor(logging.DEBUG))
+
+
+class _Loop(threading.local):
+    """The publisher thread's own event loop."""
+
+    value: asyncio.AbstractEventLoop | None = None
+
+    def set(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.value = loop
+
+    def run(self, send: Callable[[], "asyncio.Future[None]"]) -> None:
+        if self.value is None:
+            self.value = asyncio.new_event_loop()
+        self.value.run_until_complete(send())
+
+
+_loop = _Loop()
+
+
+def _send(fact: Fact) -> None:
+    layer = get_channel_layer()
+    if layer is None:
+        return
+    message = {
+        "type": "fact",
+        "topic": fact.topic,
+        "id": fact.id,
+        "v": fact.version,
+        "ev": fact.event,
+    }
+
+    async def send() -> None:
+        await asyncio.wait_for(layer.group_send(group_of(fact.tenant_id), message), SEND_SECONDS)
+
+    _loop.run(send)  # type: ignore[arg-type]

@@ -1,0 +1,7 @@
+"""What was reported."""
+
+from django.apps import AppConfig
+
+
+class EventsConfig(AppConfig):
+    name = "events"

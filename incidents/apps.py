@@ -1,0 +1,7 @@
+"""What is wrong, and why."""
+
+from django.apps import AppConfig
+
+
+class IncidentsConfig(AppConfig):
+    name = "incidents"

@@ -1,0 +1,43 @@
+"""Questions asked of incidents and runs; all chain after `for_tenant`."""
+
+from typing import TYPE_CHECKING, Self
+from uuid import UUID
+
+from incidents.states import OPEN, UNRECOVERED, RunState, Status
+from tenants.querysets import TenantQuerySet
+
+if TYPE_CHECKING:
+    from incidents.models import Incident, Run
+
+
+class IncidentQuerySet(TenantQuerySet["Incident"]):
+    def open(self) -> Self:
+        return self.filter(status__in=OPEN)
+
+    def closed(self) -> Self:
+        return self.exclude(status__in=OPEN)
+
+    def needs_attention(self) -> Self:
+        """Open incidents whose recovery is not simply under way."""
+        return self.filter(status__in=(Status.DETECTED, Status.ESCALATED))
+
+    def newest_first(self) -> Self:
+        return self.order_by("-last_seen_at", "-id")
+
+    def for_list(self) -> Self:
+        """What a row shows, in one query."""
+        return self.select_related("workflow", "vendor", "assignee")
+
+
+class RunQuerySet(TenantQuerySet["Run"]):
+    def of_incident(self, incident_id: UUID) -> Self:
+        return self.filter(affected_by__incident_id=incident_id)
+
+    def unrecovered(self) -> Self:
+        return self.filter(state__in=UNRECOVERED)
+
+    def unplanned(self) -> Self:
+        return self.filter(state=RunState.FAILED, planned_at=None)
+
+    def newest_first(self) -> Self:
+        return self.order_by("-last_failed_at", "-id")

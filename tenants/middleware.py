@@ -1,0 +1,41 @@
+"""Resolves the caller of every request before any view: the key or session decides the tenant."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+
+from awfdrs_site.lib.problems import Problem
+from tenants import auth
+
+# Nobody is asked who they are here: probes must answer while the database does not.
+OPEN_PATHS = ("/api/v1/health", "/metrics", "/static/", "/api/schema", "/docs", "/redoc")
+
+
+class TenantMiddleware:
+    """Sets `request.caller` and `request.tenant`; a refusal is kept for the view's own error shape."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> HttpResponse:
+        request.caller = request.tenant = request.caller_refusal = None
+        if not request.path.startswith(OPEN_PATHS):
+            self._resolve(request)
+        tenant_id = str(request.tenant.id) if request.tenant else None
+        with structlog.contextvars.bound_contextvars(tenant_id=tenant_id):
+            return self.get_response(request)
+
+    def _resolve(self, request: Any) -> None:
+        is_api = request.path.startswith("/api/")
+        try:
+            if is_api and "Authorization" in request.headers:
+                request.caller = auth.caller_of_key(request.headers["Authorization"])
+            else:
+                asked = request.GET.get("tenant_id", "") if is_api else ""
+                request.caller = auth.caller_of_session(request, asked_tenant=asked)
+        except Problem as refusal:
+            request.caller_refusal = refusal
+        if request.caller is not None:
+            request.tenant = request.caller.tenant
