@@ -14,13 +14,13 @@ PRODUCTION := SECRET_KEY=of-no-use-anywhere-but-in-this-check-0123456789-abcdefg
 	DATABASE_OWNER_URL=postgresql://postgres:none@127.0.0.1:1/awfdrs \
 	REDIS_URL=redis://127.0.0.1:1/0 ALLOWED_HOSTS=awfdrs.example.org
 
-# make hands a SIGTERM on to what it runs, but sits on a SIGINT sent to make alone, and a killed
-# make tells nobody. Linux shows which signals make still catches: the watcher ends the server when
-# SIGINT (bit 2) is no longer among them. Elsewhere there is no /proc and no watcher.
-WATCH := make=$$PPID server=$$$$; \
-	waits() { grep -q '^SigCgt:.*[2367abef]$$' /proc/$$make/status && kill -0 $$server; }; \
-	if waits 2>/dev/null; then \
-		( ( while waits; do sleep 0.5; done; kill -TERM $$server ) </dev/null >/dev/null 2>&1 & ); \
+# make hands a SIGTERM on to what it runs, but sits on a SIGINT or SIGHUP sent to make alone, and a
+# killed make tells nobody. Linux shows which signals a process catches, and make stops catching the
+# one that ends it: then the watcher ends the server. Without /proc there is no watcher.
+WATCH := make=$$PPID server=$$$$; catches() { grep '^SigCgt' /proc/$$make/status 2>/dev/null; }; \
+	if caught=$$(catches); then \
+		( ( while [ "$$(catches)" = "$$caught" ] && kill -0 $$server; do sleep 0.5; done; \
+			kill -TERM $$server ) </dev/null >/dev/null 2>&1 & ); \
 	fi
 
 .PHONY: help run dev test check fmt browser
