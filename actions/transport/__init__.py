@@ -1,0 +1,18 @@
+"""The only door for HTTP calls that a tenant's configuration causes."""
+
+from actions.transport.addresses import IPNetwork, NotSent, Refused, Resolver, check_url
+from actions.transport.answers import Answer, retry_after_seconds
+from actions.transport.sending import OutcomeUnknown, OutgoingRequest, send
+
+__all__ = [
+    "Answer",
+    "IPNetwork",
+    "NotSent",
+    "OutcomeUnknown",
+    "OutgoingRequest",
+    "Refused",
+    "Resolver",
+    "check_url",
+    "retry_after_seconds",
+    "send",
+]

@@ -1,0 +1,68 @@
+"""The only place that encrypts a tenant's secrets for the database and reads them back."""
+
+import base64
+import hashlib
+import os
+from binascii import Error as NotBase64
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+FORMAT = "v1"
+KEY_BYTES = 32
+NONCE_BYTES = 12  # random: far below the 2**32 values per key that AES-GCM allows
+
+
+class SecretUnreadable(Exception):
+    """Sealed for another row, altered, or with a key this installation does not have."""
+
+    def __init__(self) -> None:
+        super().__init__("A stored secret cannot be read. Enter it again.")
+
+
+def seal(plaintext: str, *, tenant_id: UUID, row_id: UUID) -> str:
+    """`v1.<key id>.<nonce and ciphertext>`, readable only for the same tenant and row."""
+    key_id, key = next(iter(_keys().items()))
+    nonce = os.urandom(NONCE_BYTES)
+    sealed = AESGCM(key).encrypt(nonce, plaintext.encode(), _place(tenant_id, row_id))
+    return f"{FORMAT}.{key_id}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+
+
+def open_sealed(value: str, *, tenant_id: UUID, row_id: UUID) -> str:
+    """Raises SecretUnreadable."""
+    try:
+        version, key_id, encoded = value.split(".")
+        raw = base64.b64decode(encoded, altchars=b"-_", validate=True)
+        cipher = AESGCM(_keys()[key_id])
+        place = _place(tenant_id, row_id)
+        plaintext = cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], place).decode()
+    except (ValueError, KeyError, InvalidTag) as failure:
+        raise SecretUnreadable from failure
+    if version != FORMAT:
+        raise SecretUnreadable
+    return plaintext
+
+
+def _place(tenant_id: UUID, row_id: UUID) -> bytes:
+    return tenant_id.bytes + row_id.bytes
+
+
+def _keys() -> dict[str, bytes]:
+    """By id, in the order configured: the first one encrypts, all of them decrypt."""
+    keys = [_key(encoded.strip()) for encoded in settings.ENCRYPTION_KEY.split(",")]
+    return {hashlib.sha256(key).hexdigest()[:8]: key for key in keys}
+
+
+def _key(encoded: str) -> bytes:
+    try:
+        key = base64.b64decode(encoded, altchars=b"-_", validate=True)
+    except (NotBase64, ValueError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ImproperlyConfigured(
+            f"Each key in ENCRYPTION_KEY must be {KEY_BYTES} bytes in URL-safe base64."
+        )
+    return key
