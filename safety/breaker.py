@@ -1,0 +1,169 @@
+"""The only writer of circuit breakers: the pure steps of `breaker_step`, applied to a locked row."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+from safety import breaker_step, rules
+from safety.breaker_step import Admission, BreakerState, Outcome
+from safety.models import CircuitBreaker
+from safety.ruletypes import BreakerPolicy
+from safety.states import BreakerStatus
+from tenants import journal
+from tenants.journal import SYSTEM, Actor
+from tenants.models import Vendor
+
+# Only these say something about the vendor; a declined card or a bad token does not (DESIGN.md rule 14).
+COUNTED_CATEGORIES = frozenset(
+    {"transient_error", "vendor_error", "infrastructure_error", "rate_limit"}
+)
+_VERBS = {
+    BreakerStatus.OPEN: "breaker_opened",
+    BreakerStatus.HALF_OPEN: "breaker_half_opened",
+    BreakerStatus.CLOSED: "breaker_closed",
+}
+
+
+@dataclass
+class Admitted:
+    """An admission not stored yet: `keep` it once every later gate has passed."""
+
+    row: CircuitBreaker
+    state: BreakerState
+    admission: Admission
+
+    def keep(self, *, now: datetime) -> None:
+        """Store the probe's lease (and what time alone has changed)."""
+        _store(self.row, self.state, now=now)
+
+
+def policy_for(vendor: Vendor) -> BreakerPolicy:
+    return rules.effective_for(
+        tenant_id=vendor.tenant_id, workflow="", vendor=vendor.name, error_code=""
+    ).breaker
+
+
+def admit(vendor: Vendor, *, call_id: str, now: datetime) -> Admitted:
+    """Ask for a call, holding the breaker's row until the transaction ends."""
+    row = _locked(vendor)
+    state, admission = breaker_step.admit(
+        state_of(row), now=now, policy=policy_for(vendor), call_id=call_id
+    )
+    return Admitted(row, state, admission)
+
+
+def record(
+    vendor: Vendor,
+    outcomes: Sequence[Outcome],
+    *,
+    now: datetime,
+    call_id: str | None = None,
+    epoch: int | None = None,
+    cause: str = "",
+) -> None:
+    """Feed outcomes in their order: observed ones without `call_id`, our own with id and epoch."""
+    row = _locked(vendor)
+    state, policy = state_of(row), policy_for(vendor)
+    for outcome in outcomes:
+        state = breaker_step.record(
+            state,
+            now=now,
+            policy=policy,
+            outcome=outcome,
+            call_id=call_id,
+            epoch=epoch,
+            jitter=random.random() * breaker_step.OPEN_JITTER,  # noqa: S311  # spreads re-openings
+        )
+    _store(row, state, now=now, cause=cause)
+
+
+def tick(breaker: CircuitBreaker, *, now: datetime) -> None:
+    """What time alone changes, without traffic: OPEN → HALF_OPEN, expired forces, dead probes."""
+    row = _locked(breaker.vendor)
+    state = breaker_step.tick(state_of(row), now=now, policy=policy_for(breaker.vendor))
+    _store(row, state, now=now)
+
+
+def force(
+    vendor: Vendor,
+    *,
+    mode: breaker_step.Forced | None,
+    reason: str,
+    until: datetime | None,
+    by: Actor,
+    now: datetime,
+) -> CircuitBreaker:
+    """A person takes over (mode) or hands back (None). Idempotent."""
+    row = _locked(vendor)
+    row.forced_reason = reason
+    state = breaker_step.force(state_of(row), now=now, mode=mode, until=until)
+    _store(row, state, now=now, cause=reason, by=by, verb="breaker_forced" if mode else "breaker_freed")
+    return row
+
+
+def state_of(row: CircuitBreaker) -> BreakerState:
+    return BreakerState(
+        state=row.state,  # type: ignore[arg-type]  # the check constraint holds it
+        failures=row.failures,
+        epoch=row.epoch,
+        opened_at=row.opened_at,
+        open_until=row.open_until,
+        open_count=row.open_count,
+        probes={call: datetime.fromisoformat(until) for call, until in row.probes.items()},
+        successes=row.successes,
+        forced=row.forced or None,  # type: ignore[arg-type]
+        forced_until=row.forced_until,
+    )
+
+
+def _locked(vendor: Vendor) -> CircuitBreaker:
+    mine = CircuitBreaker.objects.for_tenant(vendor.tenant_id)
+    row = mine.select_for_update().filter(vendor_id=vendor.id).first()
+    if row is None:
+        CircuitBreaker.objects.bulk_create(
+            [CircuitBreaker(tenant_id=vendor.tenant_id, vendor_id=vendor.id)], ignore_conflicts=True
+        )
+        row = mine.select_for_update().get(vendor_id=vendor.id)
+    found: CircuitBreaker = row
+    return found
+
+
+def _store(
+    row: CircuitBreaker,
+    state: BreakerState,
+    *,
+    now: datetime,
+    cause: str = "",
+    by: Actor = SYSTEM,
+    verb: str = "",
+) -> None:
+    before = state_of(row)
+    if state == before and not verb:
+        return
+    for name, value in breaker_step.as_json(state).items():
+        setattr(row, name, value)
+    row.opened_at, row.open_until, row.forced_until = (
+        state.opened_at,
+        state.open_until,
+        state.forced_until,
+    )
+    row.forced = state.forced or ""
+    row.version += 1
+    row.save(update_fields=[*breaker_step.as_json(state), "forced_reason", "version"])
+    if verb or state.state != before.state:
+        journal.record(
+            row,
+            verb or _VERBS[BreakerStatus(state.state)],
+            by=by,
+            at=now,
+            vendor=str(row.vendor),
+            before=before.state,
+            after=state.state,
+            open_until=state.open_until.isoformat() if state.open_until else None,
+            cause=cause,
+        )
+
+

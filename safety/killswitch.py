@@ -1,0 +1,218 @@
+"""The only writer and reader of kill switches: they park actions, they never refuse evidence.
+
+Starting an action takes the shared advisory lock of every scope it falls under; activating takes the exclusive
+lock of its scope. So once an activation has committed, no start that did not see it can commit (G9). Reading the
+flags is a statement of its own after the locks: it needs a snapshot taken when they are held.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q
+
+from safety.models import GlobalKillSwitch, KillSwitch
+from safety.states import SwitchScope
+from tenants import journal
+from tenants.journal import Actor
+
+_SHARED = """
+select pg_advisory_xact_lock_shared(hashtextextended(scope, 0))
+from unnest(%s::text[]) with ordinality as scopes (scope, place) order by place
+"""
+_EXCLUSIVE = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+_GLOBAL = "switch:global"
+
+
+class AlreadyActive(Exception):
+    """The same scope and target is held already."""
+
+
+@dataclass(frozen=True)
+class Scopes:
+    """What an action falls under."""
+
+    tenant_id: UUID
+    action_type: str
+    workflow_id: UUID | None = None
+    vendor_id: UUID | None = None
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """(scope, target), always in this order: locks are taken in it."""
+        held = [(str(SwitchScope.TENANT), "")]
+        if self.workflow_id:
+            held.append((str(SwitchScope.WORKFLOW), str(self.workflow_id)))
+        if self.vendor_id:
+            held.append((str(SwitchScope.VENDOR), str(self.vendor_id)))
+        return [*held, (str(SwitchScope.ACTION_TYPE), self.action_type)]
+
+
+@dataclass(frozen=True)
+class Held:
+    """An active switch, as gates and pages show it."""
+
+    id: UUID
+    scope: str
+    target: str
+    reason: str
+    by: str
+    since: datetime
+    until: datetime | None
+
+
+def lock_and_read(scopes: Scopes, *, now: datetime) -> list[Held]:
+    """The switches that hold this action; until the transaction ends none can be added."""
+    with connection.cursor() as cursor:
+        names = [_GLOBAL, *(_name(scopes.tenant_id, *pair) for pair in scopes.pairs())]
+        cursor.execute(_SHARED, [names])
+    return holding(scopes, now=now)
+
+
+def holding(scopes: Scopes, *, now: datetime) -> list[Held]:
+    """The same without locks, for pages and for releasing what is parked."""
+    wanted = Q(pk__in=[])
+    for scope, target in scopes.pairs():
+        wanted |= Q(scope=scope, target=target)
+    own = KillSwitch.objects.for_tenant(scopes.tenant_id).filter(wanted).filter(_active(now))
+    return _global(now) + [_held(row) for row in own.order_by("activated_at", "id")]
+
+
+def active(tenant_id: UUID, *, now: datetime) -> list[Held]:
+    """Every switch that is on for the tenant, the global one first."""
+    own = KillSwitch.objects.for_tenant(tenant_id).filter(_active(now))
+    return _global(now) + [_held(row) for row in own.order_by("activated_at", "id")]
+
+
+def activate(
+    *,
+    tenant_id: UUID,
+    scope: str,
+    target: str,
+    reason: str,
+    expires_at: datetime | None,
+    by: Actor,
+    now: datetime,
+) -> KillSwitch:
+    """Hold the scope. Raises AlreadyActive. When this commits, no new attempt in the scope can start."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EXCLUSIVE, [_name(tenant_id, scope, target)])
+    mine = KillSwitch.objects.for_tenant(tenant_id).filter(scope=scope, target=target)
+    for stale in mine.filter(lifted_at=None, expires_at__lte=now):
+        _close(stale, by_label="expiry", reason="expired", now=now)
+    if mine.filter(lifted_at=None).exists():
+        raise AlreadyActive
+    switch: KillSwitch = KillSwitch.objects.create(
+        tenant_id=tenant_id,
+        scope=scope,
+        target=target,
+        reason=reason,
+        expires_at=expires_at,
+        activated_at=now,
+        activated_by=by.label,
+    )
+    journal.record(
+        switch,
+        "kill_switch_activated",
+        by=by,
+        at=now,
+        scope=scope,
+        target=target,
+        reason=reason,
+        expires_at=expires_at.isoformat() if expires_at else None,
+    )
+    return switch
+
+
+def lift(switch: KillSwitch, *, reason: str, by: Actor, now: datetime) -> KillSwitch:
+    """Let the scope go; what is parked is released by the next sweep. Lifting twice is a quiet no-op."""
+    mine = KillSwitch.objects.for_tenant(switch.tenant_id)
+    locked: KillSwitch = mine.select_for_update().get(pk=switch.pk)
+    if locked.lifted_at is None:
+        _close(locked, by_label=by.label, reason=reason, now=now)
+        journal.record(
+            locked,
+            "kill_switch_lifted",
+            by=by,
+            at=now,
+            scope=locked.scope,
+            target=locked.target,
+            reason=reason,
+        )
+    return locked
+
+
+def activate_global(
+    *, reason: str, expires_at: datetime | None, by: Actor, now: datetime
+) -> GlobalKillSwitch:
+    """Hold everything of everybody; needs a platform block. Raises AlreadyActive."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EXCLUSIVE, [_GLOBAL])
+    GlobalKillSwitch.objects.filter(lifted_at=None, expires_at__lte=now).update(
+        lifted_at=now, lifted_by="expiry", lift_reason="expired"
+    )
+    if GlobalKillSwitch.objects.filter(lifted_at=None).exists():
+        raise AlreadyActive
+    switch = GlobalKillSwitch.objects.create(
+        reason=reason, expires_at=expires_at, activated_at=now, activated_by=by.label
+    )
+    journal.record_platform(
+        subject_type="globalkillswitch",
+        subject_id=switch.pk,
+        verb="kill_switch_activated",
+        by=by,
+        at=now,
+        reason=reason,
+    )
+    return switch
+
+
+def lift_global(switch: GlobalKillSwitch, *, reason: str, by: Actor, now: datetime) -> None:
+    """Let everything go; needs a platform block. Lifting twice is a quiet no-op."""
+    lifted = GlobalKillSwitch.objects.filter(pk=switch.pk, lifted_at=None).update(
+        lifted_at=now, lifted_by=by.label, lift_reason=reason
+    )
+    if lifted:
+        journal.record_platform(
+            subject_type="globalkillswitch",
+            subject_id=switch.pk,
+            verb="kill_switch_lifted",
+            by=by,
+            at=now,
+            reason=reason,
+        )
+
+
+def _close(switch: KillSwitch, *, by_label: str, reason: str, now: datetime) -> None:
+    switch.lifted_at, switch.lifted_by, switch.lift_reason = now, by_label, reason
+    switch.version += 1
+    switch.save(update_fields=["lifted_at", "lifted_by", "lift_reason", "version"])
+
+
+def _name(tenant_id: UUID, scope: str, target: str) -> str:
+    return f"switch:{tenant_id}:{scope}:{target}"
+
+
+def _active(now: datetime) -> Q:
+    return Q(lifted_at=None) & (Q(expires_at=None) | Q(expires_at__gt=now))
+
+
+def _global(now: datetime) -> list[Held]:
+    return [
+        Held(row.pk, "global", "", row.reason, row.activated_by, row.activated_at, row.expires_at)
+        for row in GlobalKillSwitch.objects.filter(_active(now))
+    ]
+
+
+def _held(row: KillSwitch) -> Held:
+    return Held(
+        row.pk,
+        row.scope,
+        row.target,
+        row.reason,
+        row.activated_by,
+        row.activated_at,
+        row.expires_at,
+    )
+
+
