@@ -162,6 +162,17 @@ def test_an_answer_given_before_the_request_was_read_counts() -> None:
         assert send(big, allow_cidrs=LOOPBACK).status == 413
 
 
+def test_an_answer_counts_even_when_the_rest_of_the_request_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+    theirs.shutdown(socket.SHUT_RD)  # from here on our writes fail, and the answer is waiting
+    monkeypatch.setattr(wire, "dial", lambda *_, **__: ours)
+    with theirs:
+        assert send(request("http://127.0.0.1/"), allow_cidrs=LOOPBACK).status == 401
+
+
 def test_an_endless_answer_is_read_up_to_the_limit() -> None:
     n_sent = [0]
 
