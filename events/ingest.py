@@ -1,0 +1,227 @@
+"""The only way an event is stored: one `store()` for every door, one statement for any number of events."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+
+from awfdrs_site.lib import rfc3339
+from awfdrs_site.lib.failpoints import failpoint
+from awfdrs_site.lib.ids import uuid7
+from events import partitions
+from events.signals import events_stored
+from events.validation import IncomingEvent, differing_fields, vendor_name
+from tenants import scoping
+from tenants.models import Tenant, Workflow
+
+WORKFLOW_LIMIT = 10_000  # self-registered slugs per tenant
+
+# The key row decides: who inserts it owns the event, whoever comes later replays it. Sorted by key, so that two
+# batches with the same keys in another order wait for each other instead of deadlocking.
+_STORE = """
+with given as (
+  select * from json_to_recordset(%s::json) as given (
+    id uuid, tenant_id uuid, workflow_id uuid, event_type text, payload jsonb, occurred_at timestamptz,
+    received_at timestamptz, run_ref text, schema_version text, extra jsonb, vendor_name text,
+    correlation_id text, key_hash text, field_digests jsonb, warnings jsonb)
+), owned as (
+  insert into events_eventkey (tenant_id, key_hash, event_id, field_digests, correlation_id, warnings)
+  select tenant_id, decode(key_hash, 'hex'), id, field_digests, correlation_id, warnings
+  from given order by tenant_id, key_hash
+  on conflict do nothing
+  returning event_id
+), stored as (
+  insert into events_event (id, tenant_id, workflow_id, event_type, payload, occurred_at, received_at, run_ref,
+                            schema_version, extra, vendor_name, correlation_id)
+  select id, tenant_id, workflow_id, event_type, payload, occurred_at, received_at, run_ref,
+         schema_version, extra, vendor_name, given.correlation_id
+  from given join owned on owned.event_id = given.id
+), pending as (
+  insert into events_pendingevent (id, tenant_id, received_at, attempts)
+  select id, tenant_id, received_at, 0 from given join owned on owned.event_id = given.id
+)
+select event_id from owned
+"""
+# A new statement, hence a new snapshot: it sees the rows of whoever won the race (G2).
+_REPLAYED = """
+select key_hash, event_id, field_digests, correlation_id, warnings
+from events_eventkey where tenant_id = %s and key_hash = any(%s)
+"""
+_NO_PARTITION = "no partition of relation"
+
+
+class UnknownWorkflow(Exception):
+    """The workflow id is not one of the tenant's, or the slug may not register itself."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One event as a door hands it over."""
+
+    event: IncomingEvent
+    correlation_id: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one submission. `differing` is set when its key was used for other content."""
+
+    status: Literal["accepted", "replayed", "rejected"]
+    event_id: UUID | None
+    correlation_id: str = ""
+    warnings: tuple[str, ...] = ()
+    differing: tuple[str, ...] = ()
+    error: str = ""
+
+    def body(self) -> dict[str, Any]:
+        """The answer of API.md; a replay gives the same bytes as the first time."""
+        answer: dict[str, Any] = {
+            "event_id": str(self.event_id),
+            "status": "accepted",
+            "correlation_id": self.correlation_id,
+        }
+        return {**answer, "warnings": list(self.warnings)} if self.warnings else answer
+
+
+def store(
+    tenant_id: UUID, submissions: Sequence[Submission], *, dry_run: bool = False
+) -> list[Verdict]:
+    """Store what is new and answer in order; committed when it returns (dry run: rolled back).
+
+    Idempotent per (tenant, key), within the sequence too. Raises nothing for one bad item: its verdict says
+    `rejected` with `error` "unknown_workflow". A missing day partition is made and the store tried again.
+    """
+    try:
+        return _store(tenant_id, submissions, dry_run=dry_run)
+    except IntegrityError as error:
+        if _NO_PARTITION not in str(error):
+            raise
+    with scoping.pipeline() as now:
+        pass
+    partitions.make(now=now)
+    return _store(tenant_id, submissions, dry_run=dry_run)
+
+
+def _store(tenant_id: UUID, submissions: Sequence[Submission], *, dry_run: bool) -> list[Verdict]:
+    with scoping.bound(tenant_id, durable=True) as now:
+        workflows = _workflows(tenant_id, submissions, now=now)
+        rows = [
+            None if workflow is None else _row(tenant_id, submission, workflow, now=now)
+            for submission, workflow in zip(submissions, workflows, strict=True)
+        ]
+        created = _insert([row for row in rows if row])
+        keys = _keys(tenant_id, [row for row in rows if row and UUID(row["id"]) not in created])
+        verdicts = [
+            _verdict(row, submission, created, keys)
+            for row, submission in zip(rows, submissions, strict=True)
+        ]
+        failpoint("ingest.before_commit")
+        if dry_run:
+            transaction.set_rollback(True)
+        elif created:
+            transaction.on_commit(lambda: events_stored.send(None, event_ids=sorted(created)))
+    failpoint("ingest.after_commit")
+    return verdicts
+
+
+def _insert(rows: list[dict[str, Any]]) -> set[UUID]:
+    if not rows:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE, [json.dumps(rows, ensure_ascii=False)])
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _row(
+    tenant_id: UUID, submission: Submission, workflow_id: UUID, *, now: datetime
+) -> dict[str, Any]:
+    event = submission.event
+    return {
+        "id": str(uuid7(now)),
+        "tenant_id": str(tenant_id),
+        "workflow_id": str(workflow_id),
+        "event_type": event.event_type,
+        "payload": event.payload,
+        "occurred_at": rfc3339.format(event.occurred_at),
+        "received_at": rfc3339.format(now),
+        "run_ref": event.run_id or "",
+        "schema_version": event.schema_version,
+        "extra": event.extra,
+        "vendor_name": vendor_name(event.payload),
+        "correlation_id": submission.correlation_id,
+        "key_hash": event.key_hash.hex(),
+        "field_digests": event.field_digests,
+        "warnings": list(event.warnings),
+    }
+
+
+def _keys(tenant_id: UUID, rows: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    if not rows:
+        return {}
+    hashes = [bytes.fromhex(row["key_hash"]) for row in rows]
+    with connection.cursor() as cursor:
+        cursor.execute(_REPLAYED, [tenant_id, hashes])
+        return {bytes(row[0]).hex(): row[1:] for row in cursor.fetchall()}
+
+
+def _verdict(
+    row: Mapping[str, Any] | None,
+    submission: Submission,
+    created: set[UUID],
+    keys: Mapping[str, tuple[Any, ...]],
+) -> Verdict:
+    if row is None:
+        return Verdict("rejected", None, error="unknown_workflow")
+    if UUID(row["id"]) in created:
+        return Verdict(
+            "accepted",
+            UUID(row["id"]),
+            submission.correlation_id,
+            submission.event.warnings,
+        )
+    event_id, digests, correlation_id, warnings = keys[row["key_hash"]]
+    digests = json.loads(digests) if isinstance(digests, str) else digests
+    warnings = json.loads(warnings) if isinstance(warnings, str) else warnings
+    differing = differing_fields(digests, submission.event.field_digests)
+    if differing:
+        return Verdict("rejected", None, differing=differing, error="idempotency_key_reused")
+    return Verdict("replayed", event_id, correlation_id, tuple(warnings))
+
+
+def _workflows(
+    tenant_id: UUID, submissions: Sequence[Submission], *, now: datetime
+) -> list[UUID | None]:
+    """The workflow of each submission; an unknown slug registers itself where the tenant allows it."""
+    slugs = {s.event.workflow_slug for s in submissions if s.event.workflow_slug}
+    ids = {s.event.workflow_id for s in submissions if s.event.workflow_id}
+    mine = Workflow.objects.for_tenant(tenant_id)
+    known_ids = set(mine.filter(id__in=ids).values_list("id", flat=True)) if ids else set()
+    known = dict(mine.filter(slug__in=slugs).values_list("slug", "id")) if slugs else {}
+    if slugs - known.keys():
+        known |= _register(tenant_id, sorted(slugs - known.keys()), now=now)
+    return [
+        known.get(s.event.workflow_slug)
+        if s.event.workflow_slug
+        else s.event.workflow_id
+        if s.event.workflow_id in known_ids
+        else None
+        for s in submissions
+    ]
+
+
+def _register(tenant_id: UUID, slugs: list[str], *, now: datetime) -> dict[str, UUID]:
+    tenant = Tenant.objects.get(pk=tenant_id)
+    mine = Workflow.objects.for_tenant(tenant_id)
+    if not tenant.registers_workflows or mine.count() + len(slugs) > WORKFLOW_LIMIT:
+        return {}
+    Workflow.objects.bulk_create(
+        [Workflow(tenant_id=tenant_id, slug=slug, created_at=now) for slug in slugs],
+        ignore_conflicts=True,
+    )
+    return dict(mine.filter(slug__in=slugs).values_list("slug", "id"))
+
+

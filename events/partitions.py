@@ -1,0 +1,26 @@
+"""The only caller of `awf_make_partition`: days are made ahead by a beat job and on demand by whoever misses one."""
+
+from datetime import datetime, timedelta
+
+from django.db import connection
+
+from tenants import scoping
+
+DAYS_AHEAD = 3  # beat may be dead for a weekend; after that the first event of a day makes it
+
+_TABLES = ["events_event"]
+_MAKE = "select awf_make_partition(%s, %s)"
+
+
+def register(table: str) -> None:
+    """Add a table that is partitioned by day like Event; called from an app's `ready`."""
+    if table not in _TABLES:
+        _TABLES.append(table)
+
+
+def make(*, now: datetime) -> None:
+    """Make today's and the coming days' partitions of every registered table; safe to run again."""
+    with scoping.pipeline(), connection.cursor() as cursor:
+        for table in _TABLES:
+            for ahead in range(DAYS_AHEAD + 1):
+                cursor.execute(_MAKE, [table, (now + timedelta(days=ahead)).date()])

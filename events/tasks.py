@@ -1,0 +1,11 @@
+"""Beat jobs of this app."""
+
+from celery import shared_task
+
+from awfdrs_site.lib import clock
+from events import partitions
+
+
+@shared_task
+def make_partitions(**_: object) -> None:
+    partitions.make(now=clock.now())
