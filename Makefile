@@ -44,7 +44,8 @@ check: $(INSTALLED) ## format, lint, types, layers, templates, deploy checks, mi
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/djlint templates --lint --quiet
-	$(ALONE) $(PRODUCTION) $(PYTHON) manage.py check --deploy --fail-level WARNING
+	@echo "manage.py check --deploy, as in production"
+	@$(ALONE) $(PRODUCTION) $(PYTHON) manage.py check --deploy --fail-level WARNING
 	@set -e; scratch=$$(mktemp -d); chmod 755 $$scratch; export AWFDRS_DATA=$$scratch; \
 	trap '$(ALONE) $(PYTHON) -m awfdrs_site.embedded remove $$scratch' EXIT; trap 'exit 130' INT TERM; \
 	$(ALONE) $(PYTHON) -m awfdrs_site.embedded start $$scratch >/dev/null; \
