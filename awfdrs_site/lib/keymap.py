@@ -1,0 +1,48 @@
+"""The only keyboard table: the `?` sheet, the hints on buttons and keys.js are all made from it."""
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Binding:
+    """`where` is list, detail or everywhere; a key such as "g i" is pressed in two strokes."""
+
+    does: str
+    keys: tuple[str, ...]
+    label: str
+    where: str = "everywhere"
+
+
+BINDINGS = (
+    Binding("next", ("j", "ArrowDown"), "Next incident", "list"),
+    Binding("previous", ("k", "ArrowUp"), "Previous incident", "list"),
+    Binding("open", ("o", "Enter"), "Open", "list"),
+    Binding("show-new", (".",), "Show new incidents", "list"),
+    Binding("search", ("/",), "Search", "list"),
+    Binding("next-incident", ("j",), "Next incident", "detail"),
+    Binding("previous-incident", ("k",), "Previous incident", "detail"),
+    Binding("back", ("Backspace",), "Back to the list", "detail"),
+    Binding("acknowledge", ("a",), "Acknowledge"),
+    Binding("resolve", ("e",), "Resolve"),
+    Binding("escalate", ("p",), "Escalate"),
+    Binding("incidents", ("g i",), "Go to incidents"),
+    Binding("kill-switches", ("g k",), "Go to kill switches"),
+    Binding("stop", ("!",), "STOP"),
+    Binding("theme", ("t",), "Switch theme"),
+    Binding("help", ("?",), "This sheet"),
+)
+_SHOWN_AS = {"ArrowDown": "↓", "ArrowUp": "↑", "Backspace": "⌫", "Enter": "↵"}
+
+
+def for_browser() -> list[dict[str, object]]:
+    return [asdict(binding) for binding in BINDINGS]
+
+
+def shown(key: str) -> str:
+    """A key as it stands on a key cap."""
+    return " ".join(_SHOWN_AS.get(stroke, stroke.upper()) for stroke in key.split(" "))
+
+
+def first_key(does: str) -> str:
+    """The key cap of a binding, or nothing when it has no key."""
+    return next((shown(binding.keys[0]) for binding in BINDINGS if binding.does == does), "")

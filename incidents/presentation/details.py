@@ -1,0 +1,161 @@
+"""The only place that shapes the parts of the incident page."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.urls import reverse
+from django.utils.dateparse import parse_datetime
+
+from incidents.models import Decision, Incident, Run
+from incidents.presentation.rows import Surroundings
+from incidents.presentation.shapes import Badge, Decided, Gate, Pill, RunLine, Safety, Verb
+from incidents.states import ALLOWED, Choice, RunState, Status
+from safety.models import CircuitBreaker
+from safety.states import BreakerStatus, Forced
+
+CHOICES = {
+    Choice.RETRY: ("rotate-cw", "recovering", "Retry the failed runs"),
+    Choice.ESCALATE: ("arrow-up", "escalated", "Escalate to people"),
+    Choice.OBSERVE: ("eye", "acknowledged", "Watch, do nothing"),
+}
+KINDS = {
+    "rule_based": "by rule",
+    "ai_assisted": "by rule and evidence",
+    "manual": "by a person",
+    "automated": "automatically",
+}
+RUN_PILLS = {
+    RunState.RUNNING: Pill("acknowledged", "activity", "Running"),
+    RunState.SUCCEEDED: Pill("recovering", "check", "Succeeded"),
+    RunState.FAILED: Pill("open", "x", "Failed"),
+    RunState.RETRY_SCHEDULED: Pill("acknowledged", "clock", "Retry scheduled"),
+    RunState.RECOVERED_AUTO: Pill("recovering", "check", "Recovered alone"),
+    RunState.RECOVERED_BY_ACTION: Pill("recovering", "rotate-cw", "Recovered by retry"),
+    RunState.WAIVED: Pill("snoozed", "minus", "Waived"),
+}
+PAYLOAD_SHOWN = 20_000  # characters; the API has the whole
+
+
+def verbs(incident: Incident, *, allowed: Iterable[str]) -> tuple[Verb, ...]:
+    """The buttons that this person may press in this state, in reading order."""
+    may, moves = set(allowed), ALLOWED[incident.status]
+    is_open = Status.RESOLVED in moves
+    left = incident.unrecovered_runs
+    wanted = (
+        ("acknowledge", "Acknowledge", "", is_open and incident.acknowledged_at is None, ""),
+        (
+            "resolve",
+            "Resolve",
+            "waiver" if left else "reason",
+            is_open,
+            f"{left:,} {'run is' if left == 1 else 'runs are'} not recovered." if left else "",
+        ),
+        ("ignore", "Ignore", "reason", Status.IGNORED in moves, "Later events keep being counted."),
+        ("escalate", "Escalate", "reason", Status.ESCALATED in moves, "Tells the people on call."),
+        ("reopen", "Reopen", "", Status.DETECTED in moves, ""),
+    )
+    return tuple(
+        Verb(name, label, reverse(f"incidents:{name}", args=[incident.pk]), asks, hint)
+        for name, label, asks, is_possible, hint in wanted
+        if is_possible and name in may
+    )
+
+
+def decided(decision: Decision) -> Decided:
+    icon, kind, headline = CHOICES[Choice(decision.choice)]
+    return Decided(
+        icon=icon,
+        kind=kind,
+        headline=headline,
+        how=KINDS.get(decision.kind, decision.kind),
+        category=decision.category.replace("_", " "),
+        confidence_percent=round(decision.confidence * 100),
+        reasons=tuple(_text(reason) for reason in decision.reasons),
+        gates=tuple(gate(entry) for entry in decision.gates),
+        rules=tuple(rules(decision.rules)),
+        at=decision.created_at,
+        engine_version=decision.engine_version,
+    )
+
+
+def gate(entry: dict[str, Any]) -> Gate:
+    clears_at = entry.get("clears_at")
+    return Gate(
+        name=str(entry.get("name", "")).replace("_", " "),
+        passed=bool(entry.get("passed")),
+        value=entry.get("value"),
+        limit=entry.get("limit"),
+        source=str(entry.get("source") or ""),
+        clears_at=parse_datetime(clears_at) if isinstance(clears_at, str) else clears_at,
+        detail=str(entry.get("detail") or ""),
+    )
+
+
+def rules(snapshot: Any, prefix: str = "") -> Iterable[tuple[str, Any, str]]:
+    """(name, value, source) of every setting in a decision's snapshot, nested names joined by dots."""
+    if not isinstance(snapshot, dict):
+        return
+    for name, entry in snapshot.items():
+        label = f"{prefix}{name}"
+        if isinstance(entry, dict) and "value" in entry:
+            yield label, entry["value"], str(entry.get("source") or "")
+        elif isinstance(entry, dict):
+            yield from rules(entry, f"{label}.")
+        else:
+            yield label, entry, ""
+
+
+def run_line(run: Run) -> RunLine:
+    return RunLine(
+        run_id=run.run_id,
+        pill=RUN_PILLS[RunState(run.state)],
+        failed_at=run.first_failed_at,
+        recovered_at=run.recovered_at,
+        note=run.recovery_note,
+    )
+
+
+def safety(around: Surroundings) -> Safety:
+    outlook = around.outlook
+    attempt, most = (outlook.attempt, outlook.attempts_max) if outlook else (0, 0)
+    return Safety(
+        breaker=breaker_badge(around.breaker),
+        switch=Badge("human", "On") if around.held_by else Badge("good", "Off"),
+        switch_reason=around.held_by,
+        attempts=f"{attempt} of {most}" if most else "",
+        attempts_percent=100 * attempt // most if most else 0,
+    )
+
+
+def breaker_badge(breaker: CircuitBreaker | None) -> Badge | None:
+    if breaker is None:
+        return None
+    if breaker.forced == Forced.FORCED_OPEN:
+        return Badge("human", "Held open", "until" if breaker.forced_until else "", breaker.forced_until)
+    if breaker.state == BreakerStatus.OPEN:
+        return Badge("bad", "Open", "probe in", breaker.open_until)
+    if breaker.state == BreakerStatus.HALF_OPEN:
+        return Badge("wait", "Half-open")
+    return Badge("good", "Closed")
+
+
+def components(pairs: Sequence[Sequence[Any]]) -> tuple[tuple[str, str], ...]:
+    """The parts of a signature: why these events are one incident."""
+    return tuple((str(name).replace("_", " "), str(value)) for name, value in pairs)
+
+
+def payload_text(payload: Any) -> str:
+    return json.dumps(payload, indent=2, ensure_ascii=False, sort_keys=True)[:PAYLOAD_SHOWN]
+
+
+def _text(reason: Any) -> str:
+    return str(reason.get("text", reason)) if isinstance(reason, dict) else str(reason)
+
+
+def position(ids: Sequence[Any], pk: Any) -> tuple[int, Any, Any]:
+    """(place from 1, previous, next) of an incident in the view it was opened from; 0 when it left."""
+    if pk not in ids:
+        return 0, None, None
+    at = list(ids).index(pk)
+    return at + 1, ids[at - 1] if at else None, ids[at + 1] if at + 1 < len(ids) else None

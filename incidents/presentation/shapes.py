@@ -1,0 +1,192 @@
+"""The only contract between the incident views and their templates."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the layer above plans for an incident: the composition root passes it in (see `incidents.urls`).
+
+    `kind` is retrying | calling | approval | parked | unknown | verifying.
+    """
+
+    kind: str
+    attempt: int = 0
+    attempts_max: int = 0
+    at: datetime | None = None
+    reason: str = ""
+    n_waiting: int = 0
+
+
+Outlooks = Callable[[UUID, Sequence[UUID]], Mapping[UUID, Outlook]]
+
+
+@dataclass(frozen=True)
+class Pill:
+    kind: str
+    icon: str
+    word: str
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """What the machine does next: "Retry 2 of 5", "next in", an instant. `kind` colours it like a pill."""
+
+    kind: str
+    icon: str
+    text: str
+    until: str = ""
+    at: datetime | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The runs an incident hurt, and what became of them."""
+
+    affected: int
+    recovered: int
+    left: int
+
+    @property
+    def percent(self) -> int:
+        return 100 * self.recovered // self.affected if self.affected else 0
+
+
+@dataclass(frozen=True)
+class Row:
+    id: UUID
+    url: str
+    number: str
+    title: str
+    severity: str
+    workflow: str
+    vendor: str
+    pill: Pill
+    next: NextStep
+    ledger: Ledger
+    event_count: int
+    last_seen_at: datetime
+    assignee: str
+    version: int
+    is_gone: bool = False  # left the filter while the page was open: dims, and stays where it is
+
+
+@dataclass(frozen=True)
+class Tab:
+    slug: str
+    label: str
+    url: str
+    count: int | None
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A button. `asks` names the fields it needs: nothing, a reason, or (resolve) a waiver."""
+
+    name: str
+    label: str
+    url: str
+    asks: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Gate:
+    name: str
+    passed: bool
+    value: Any
+    limit: Any
+    source: str
+    clears_at: datetime | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class Decided:
+    icon: str
+    kind: str
+    headline: str
+    how: str
+    category: str
+    confidence_percent: int
+    reasons: tuple[str, ...]
+    gates: tuple[Gate, ...]
+    rules: tuple[tuple[str, Any, str], ...]
+    at: datetime
+    engine_version: str
+
+
+@dataclass(frozen=True)
+class RunLine:
+    run_id: str
+    pill: Pill
+    failed_at: datetime | None
+    recovered_at: datetime | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One line of the timeline."""
+
+    mark: str
+    icon: str
+    text: str
+    detail: str
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Day:
+    label: str
+    moments: tuple[Moment, ...]
+
+
+@dataclass(frozen=True)
+class Badge:
+    kind: str
+    word: str
+    until: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Safety:
+    breaker: Badge | None
+    switch: Badge
+    switch_reason: str
+    attempts: str
+    attempts_percent: int
+
+
+@dataclass(frozen=True)
+class Detail:
+    row: Row
+    first_seen_at: datetime
+    category: str
+    error_code: str
+    acknowledged_at: datetime | None
+    acknowledged_by: str
+    regression_count: int
+    verbs: tuple[Verb, ...]
+    decision: Decided | None
+    earlier_decisions: int
+    runs: tuple[RunLine, ...]
+    n_more_runs: int
+    days: tuple[Day, ...]
+    safety: Safety
+    components: tuple[tuple[str, str], ...]
+    signature_version: int
+    payload: str
+    payload_at: datetime | None
+    position: str = ""
+    previous_url: str = ""
+    next_url: str = ""
+    notes: tuple[str, ...] = ()

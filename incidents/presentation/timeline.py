@@ -1,0 +1,87 @@
+"""The only place that words journal lines."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from itertools import groupby
+from typing import Any
+
+from incidents.presentation.shapes import Day, Moment
+from tenants.models import JournalEntry
+
+# verb -> (mark, icon, words); a verb that is not here is shown as it is written.
+WORDS: dict[str, tuple[str, str, str]] = {
+    "opened": ("bad", "flame", "Incident opened"),
+    "bumped": ("", "activity", "More events"),
+    "regressed": ("bad", "undo-2", "Came back"),
+    "reopened": ("bad", "undo-2", "Reopened"),
+    "decided": ("info", "list", "Decision made"),
+    "analyzing": ("info", "activity", "Recovery under way"),
+    "acknowledged": ("info", "eye", "Acknowledged"),
+    "assigned": ("info", "user", "Assigned"),
+    "escalated": ("bad", "arrow-up", "Escalated"),
+    "resolved": ("good", "check", "Resolved"),
+    "ignored": ("", "eye-off", "Ignored"),
+    "waived": ("", "minus", "Run waived"),
+    "recovered": ("good", "check", "Run recovered"),
+    "verified": ("good", "shield-check", "Recovery verified"),
+    "not_verified": ("bad", "circle-alert", "Recovery not verified"),
+    "planned": ("info", "clock", "Retry planned"),
+    "awaiting_approval": ("human", "shield-alert", "Approval requested"),
+    "approved": ("human", "shield-check", "Approved"),
+    "parked": ("human", "hourglass", "Held back"),
+    "released": ("info", "rotate-cw", "Released"),
+    "started": ("info", "rotate-cw", "Retry sent"),
+    "attempted": ("info", "rotate-cw", "Retry sent"),
+    "completed": ("good", "check", "Retry accepted"),
+    "failed": ("bad", "x", "Retry failed"),
+    "unknown": ("bad", "circle-alert", "Outcome unknown"),
+    "skipped": ("", "minus", "Skipped"),
+    "activated": ("human", "power", "Kill switch on"),
+    "lifted": ("human", "power", "Kill switch lifted"),
+}
+SPOKEN = ("reason", "note", "error", "detail", "evidence")  # shown as a sentence, in this order
+SILENT = {"from", "to", "before", "after", "incident", "incident_id", "run_id", "action_id", "version"}
+
+
+def days(entries: Iterable[JournalEntry], *, now: datetime) -> tuple[Day, ...]:
+    """The lines as given (newest first), by UTC day."""
+    return tuple(
+        Day(_day_label(day, now.astimezone(UTC).date()), tuple(moment(entry) for entry in lines))
+        for day, lines in groupby(entries, key=lambda entry: entry.at.astimezone(UTC).date())
+    )
+
+
+def moment(entry: JournalEntry) -> Moment:
+    mark, icon, text = WORDS.get(entry.verb, ("", "info", _plain(entry.verb)))
+    return Moment(
+        mark=mark,
+        icon=icon,
+        text=text,
+        detail=_sentence(entry.detail),
+        actor="" if entry.actor_kind == "system" else entry.actor_label,
+        at=entry.at,
+    )
+
+
+def _sentence(detail: dict[str, Any]) -> str:
+    spoken = [str(detail[name]) for name in SPOKEN if detail.get(name)]
+    others = [
+        f"{_plain(name).lower()} {value}"
+        for name, value in detail.items()
+        if name not in SPOKEN and name not in SILENT and _is_short(value)
+    ]
+    return " · ".join([*spoken, *others])
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, (str, int, float)) and 0 < len(str(value)) <= 80
+
+
+def _plain(word: str) -> str:
+    return word.replace("_", " ").replace("-", " ").capitalize()
+
+
+def _day_label(day: date, today: date) -> str:
+    if day == today:
+        return "Today"
+    return day.strftime("%A, %d %B %Y")

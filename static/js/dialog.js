@@ -1,0 +1,65 @@
+/* Opens pages marked data-dialog in place, closes menus, and submits choices as they are made. */
+(() => {
+  "use strict";
+
+  const dialog = document.getElementById("dialog");
+
+  const show = () => {
+    if (dialog && !dialog.open) dialog.showModal();
+    dialog?.querySelector("[autofocus], textarea, select")?.focus();
+  };
+
+  const openLink = async (link) => {
+    await htmx.ajax("GET", link.href, { source: link, target: dialog, swap: "innerHTML" });
+    if (dialog.childElementCount) show();
+  };
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-dialog]");
+    if (link && dialog && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+      event.preventDefault();
+      openLink(link);
+      return;
+    }
+    const isBackdrop = event.target === dialog && !isInside(event);
+    if (event.target.closest("[data-close]") || isBackdrop) {
+      if (dialog?.open) { event.preventDefault(); dialog.close(); }
+    }
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (!menu.contains(event.target)) menu.open = false;
+    }
+  });
+
+  // A click on the backdrop has the dialog as its target, but lies outside of its box.
+  const isInside = (event) => {
+    const box = dialog.getBoundingClientRect();
+    return event.clientX >= box.left && event.clientX <= box.right
+      && event.clientY >= box.top && event.clientY <= box.bottom;
+  };
+
+  document.addEventListener("dialog:show", (event) => {
+    const sheet = document.getElementById(event.detail);
+    if (!sheet || !dialog) return;
+    dialog.replaceChildren(sheet.content.cloneNode(true));
+    show();
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
+  });
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(button.dataset.copy || location.href);
+    document.dispatchEvent(new CustomEvent("toast", { detail: { text: "Copied" } }));
+  });
+})();

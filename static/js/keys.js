@@ -1,0 +1,91 @@
+/* The keyboard. Which key does what is one table on the server, rendered as #keymap. */
+(() => {
+  "use strict";
+
+  const table = document.getElementById("keymap");
+  if (!table) return;
+  const list = document.getElementById("incidents");
+  const page = list ? "list" : document.querySelector("[data-incident]") ? "detail" : "other";
+  const bindings = new Map();
+  for (const line of JSON.parse(table.textContent)) {
+    if (!["everywhere", page].includes(line.where)) continue;
+    for (const key of line.keys) bindings.set(key, line.does);
+  }
+
+  const row = () => document.activeElement?.closest?.(".row");
+  const links = () => [...document.querySelectorAll(".row .title")];
+
+  const move = (step) => {
+    const all = links();
+    if (!all.length) return;
+    const at = all.indexOf(row()?.querySelector(".title"));
+    const next = all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + step))];
+    next.focus({ preventScroll: true });
+    next.closest(".row").scrollIntoView({ block: "nearest" });
+  };
+
+  const verb = (name) => {
+    const here = row();
+    if (here) return act(here, name);
+    const button = document.querySelector(`[data-verb="${name}"]`);
+    if (!button) return;
+    if (button.tagName !== "SUMMARY") return button.click();
+    button.parentElement.open = true;
+    button.parentElement.querySelector("textarea, input:not([type=hidden])")?.focus();
+  };
+
+  const act = (here, name) => {
+    htmx.ajax("POST", `${here.dataset.url}${name}/`, {
+      source: here, target: here, swap: "outerMorph", values: { from: "list" },
+    });
+  };
+
+  const follow = (selector) => document.querySelector(selector)?.click();
+
+  const DOES = {
+    next: () => move(1),
+    previous: () => move(-1),
+    open: () => row()?.querySelector(".title").click(),
+    "show-new": () => follow("#show-new:not([hidden])"),
+    search: () => document.getElementById("q")?.focus(),
+    back: () => follow("[data-back]"),
+    "next-incident": () => follow("[data-next-incident]"),
+    "previous-incident": () => follow("[data-previous-incident]"),
+    incidents: () => follow("[data-go=incidents]"),
+    "kill-switches": () => follow("[data-go=kill-switches]"),
+    stop: () => follow("[data-stop]"),
+    theme: () => follow("[data-theme-switch]"),
+    help: () => document.dispatchEvent(new CustomEvent("dialog:show", { detail: "help-sheet" })),
+  };
+
+  const run = (name) => (DOES[name] ? DOES[name]() : verb(name));
+
+  const isTyping = (target) =>
+    target.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
+
+  let pending = "", pendingTimer = null;
+
+  const forget = () => { pending = ""; clearTimeout(pendingTimer); };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.isComposing) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (isTyping(event.target)) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    if (document.querySelector("dialog[open]")) return;
+    if (event.key === "Enter" && event.target.closest("a, button, summary")) return; // the browser does it
+    const keys = pending ? `${pending} ${event.key}` : event.key;
+    if ([...bindings.keys()].some((known) => known.startsWith(`${keys} `))) {
+      pending = keys;
+      pendingTimer = setTimeout(forget, 1200);
+      return;
+    }
+    forget();
+    const does = bindings.get(keys);
+    if (!does) return;
+    event.preventDefault();
+    run(does);
+  });
+})();

@@ -1,0 +1,187 @@
+/* Keeps the page true: the socket brings hints, never HTML; the page re-reads the rows they name, in place.
+   Nothing is inserted, removed or moved until the person asks for it. */
+(() => {
+  "use strict";
+
+  const BATCH_MS = 100;
+  const RETRY_FIRST_MS = 500, RETRY_MOST_MS = 15000;
+  const STALE_AFTER_MS = 10000;
+  const POLL_FAST_MS = 3000, POLL_FAST_TIMES = 20, POLL_SLOW_MS = 60000;
+  const ANNOUNCE_MS = 10000;
+
+  const indicator = document.getElementById("live");
+  if (!indicator) return;
+  const words = indicator.querySelector("[data-words]");
+  const list = document.getElementById("incidents");
+  const detail = document.querySelector("[data-incident]");
+  const announcer = document.getElementById("announce");
+  const plainTitle = document.title;
+
+  /* ---- what the page shows ------------------------------------------------------------------ */
+
+  const arrived = new Set(); // ids that match this view and are not on screen yet
+  let announcedAt = 0;
+
+  const say = (text) => {
+    if (!announcer || Date.now() - announcedAt < ANNOUNCE_MS) return;
+    announcedAt = Date.now();
+    announcer.textContent = text;
+  };
+
+  const showArrived = () => {
+    const pill = document.getElementById("show-new");
+    const text = `${arrived.size} new, show`;
+    if (pill) {
+      pill.hidden = arrived.size === 0;
+      pill.querySelector("[data-words]").textContent = text;
+    }
+    document.title = arrived.size ? `(${arrived.size}) ${plainTitle}` : plainTitle;
+    if (arrived.size) say(arrived.size === 1 ? "1 new incident" : `${arrived.size} new incidents`);
+  };
+
+  document.addEventListener("incidents:arrived", (event) => {
+    for (const id of event.detail.ids) {
+      if (!document.getElementById(`incident-${id}`)) arrived.add(id);
+    }
+    showArrived();
+  });
+
+  /* ---- re-reading --------------------------------------------------------------------------- */
+
+  const changed = new Set();
+  let everything = false, timer = null, busy = false;
+
+  const onScreen = () => [...list.querySelectorAll(".row")].map((row) => row.dataset.id);
+
+  const rereadRows = () => {
+    const query = new URLSearchParams(location.search);
+    query.delete("page");
+    const ids = everything ? onScreen() : [...changed].slice(0, 200);
+    query.set("ids", ids.join(","));
+    if (everything) query.set("peek", "1");
+    return htmx.ajax("GET", `${list.dataset.rows}?${query}`, {
+      source: list, target: list, swap: "none", quiet: true,
+    });
+  };
+
+  const rereadDetail = () => htmx.ajax("GET", location.pathname + location.search, {
+    source: detail, target: detail, swap: "outerMorph", quiet: true,
+  });
+
+  const reread = async () => {
+    timer = null;
+    if (busy) return plan();
+    const work = list ? rereadRows() : detail ? rereadDetail() : null;
+    changed.clear();
+    everything = false;
+    busy = true;
+    try { await work; } finally { busy = false; }
+  };
+
+  const plan = () => { timer ??= setTimeout(reread, BATCH_MS); };
+
+  const rereadAll = () => { everything = true; plan(); };
+
+  const isNews = ({ id, v }) => {
+    const row = document.getElementById(`incident-${id}`);
+    return !row || !v || Number(row.dataset.version) < v;
+  };
+
+  const take = (fact) => {
+    document.body.dispatchEvent(new CustomEvent(`live:${fact.topic}`, { detail: fact }));
+    if (detail) {
+      if (fact.topic !== "incident" || fact.id === detail.dataset.incident) plan();
+    } else if (fact.topic === "incident" && list) {
+      if (isNews(fact)) { changed.add(fact.id); plan(); }
+    } else if (list && ["circuitbreaker", "killswitch", "globalkillswitch"].includes(fact.topic)) {
+      rereadAll();
+    }
+  };
+
+  /* ---- "3 new, show" ------------------------------------------------------------------------ */
+
+  document.addEventListener("click", (event) => {
+    const pill = event.target.closest("#show-new");
+    if (!pill || !list) return;
+    event.preventDefault();
+    showNew();
+  });
+
+  const showNew = async () => {
+    const focused = document.activeElement?.closest?.(".row");
+    const before = focused?.getBoundingClientRect().top;
+    await htmx.ajax("GET", location.pathname + location.search, {
+      source: list, target: list, swap: "outerMorph", select: "#incidents",
+    });
+    arrived.clear();
+    showArrived();
+    const after = focused && document.getElementById(focused.id);
+    if (after) scrollBy(0, after.getBoundingClientRect().top - before); // the cursor row stays put
+  };
+
+  /* ---- the line ----------------------------------------------------------------------------- */
+
+  let socket = null, failures = 0, lostAt = null, polls = 0, pollTimer = null, revision = 0;
+
+  const tell = (state, text) => {
+    indicator.dataset.state = state;
+    if (words.textContent !== text) words.textContent = text;
+    const stale = document.getElementById("stale");
+    if (stale) stale.hidden = state !== "off";
+  };
+
+  const poll = () => {
+    if (socket?.readyState === WebSocket.OPEN) return;
+    pollTimer = setTimeout(poll, ++polls <= POLL_FAST_TIMES ? POLL_FAST_MS : POLL_SLOW_MS);
+    if (!document.hidden) rereadAll();
+  };
+
+  const lost = () => {
+    lostAt ??= Date.now();
+    failures += 1;
+    const most = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** (failures - 1));
+    setTimeout(connect, most / 2 + Math.random() * most / 2);
+    setTimeout(() => {
+      if (lostAt === null || Date.now() - lostAt < STALE_AFTER_MS) return;
+      tell("off", "Live paused, retrying");
+      if (!pollTimer) poll();
+    }, STALE_AFTER_MS + 50);
+  };
+
+  const found = () => {
+    const wasAway = failures > 0 || lostAt !== null;
+    failures = 0; polls = 0; lostAt = null;
+    clearTimeout(pollTimer); pollTimer = null;
+    tell("on", "Live");
+    socket.send(JSON.stringify({ since: revision }));
+    if (wasAway) rereadAll(); // hints were missed: the rows are the truth
+  };
+
+  const hear = (event) => {
+    const fact = JSON.parse(event.data);
+    if (fact.reset) return rereadAll();
+    for (const one of fact.facts ?? [fact]) {
+      if (one.v > revision) revision = one.v;
+      if (one.topic) take(one);
+    }
+  };
+
+  function connect() {
+    const address = new URL(indicator.dataset.socket, location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    socket = new WebSocket(address);
+    socket.addEventListener("open", found);
+    socket.addEventListener("message", hear);
+    socket.addEventListener("close", lost);
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden || socket?.readyState === WebSocket.OPEN) return;
+    polls = 0;
+    rereadAll();
+  });
+  // A page that comes back from the browser's own cache may be minutes old.
+  addEventListener("pageshow", (event) => { if (event.persisted) { rereadAll(); } });
+
+  connect();
+})();

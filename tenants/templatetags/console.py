@@ -1,0 +1,171 @@
+"""The only template tags of the console: icons, times, key caps, avatars. No query, no decision."""
+
+from datetime import UTC, datetime
+from zlib import crc32
+
+from django import template
+from django.template import Context
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from awfdrs_site.lib import assets, keymap
+
+register = template.Library()
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+AVATAR_HUES = 6
+THEMES = ("light", "dark")
+
+
+@register.simple_tag
+def asset(name: str) -> str:
+    return assets.url(name)
+
+
+@register.simple_tag
+def sprite() -> str:
+    return static("vendor/icons.svg")
+
+
+@register.simple_tag
+def icon(name: str, classes: str = "icon") -> SafeString:
+    """An icon of the sprite. It is decoration: the word beside it carries the meaning."""
+    return format_html(
+        '<svg class="{}" aria-hidden="true"><use href="{}#{}"/></svg>',
+        classes,
+        static("vendor/icons.svg"),
+        name,
+    )
+
+
+@register.simple_tag
+def severity(value: str) -> SafeString:
+    return format_html(
+        '<svg class="icon severity severity-{}" role="img" aria-label="{}">'
+        '<use href="{}#severity-{}"/></svg>',
+        value,
+        value.capitalize(),
+        static("vendor/icons.svg"),
+        value,
+    )
+
+
+@register.simple_tag
+def key(does: str) -> SafeString:
+    """The key cap of a verb."""
+    cap = keymap.first_key(does)
+    return format_html('<kbd aria-hidden="true">{}</kbd>', cap) if cap else mark_safe("")
+
+
+@register.simple_tag
+def bindings() -> tuple[keymap.Binding, ...]:
+    return keymap.BINDINGS
+
+
+@register.simple_tag
+def keymap_table() -> list[dict[str, object]]:
+    return keymap.for_browser()
+
+
+@register.filter
+def cap(stroke: str) -> str:
+    return keymap.shown(stroke)
+
+
+@register.simple_tag
+def avatar(name: str) -> SafeString:
+    if not name:
+        return mark_safe('<span class="avatar avatar-none" aria-hidden="true"></span>')
+    words = name.split()
+    initials = (words[0][0] + (words[-1][0] if len(words) > 1 else words[0][1:2])).upper()
+    hue = crc32(name.encode()) % AVATAR_HUES
+    return format_html(
+        '<span class="avatar avatar-{}" aria-hidden="true">{}</span>', hue, initials
+    )
+
+
+@register.simple_tag(takes_context=True)
+def ago(context: Context, at: datetime) -> SafeString:
+    """How long since, ticking: "2m", with the exact instant as tooltip."""
+    return _time(at, _ago((_now(context) - at).total_seconds()), "data-ago")
+
+
+@register.simple_tag(takes_context=True)
+def left(context: Context, at: datetime) -> SafeString:
+    """How long until, ticking: "0:42"."""
+    return _time(at, _left((at - _now(context)).total_seconds()), "data-left")
+
+
+@register.simple_tag
+def clock(at: datetime) -> SafeString:
+    """The time of day, in UTC, to the second."""
+    return _time(at, at.astimezone(UTC).strftime("%H:%M:%S"), "")
+
+
+@register.simple_tag
+def exact(at: datetime) -> SafeString:
+    return _time(at, at.astimezone(UTC).strftime("%d %b %H:%M:%S"), "")
+
+
+@register.filter
+def thousands(number: int) -> str:
+    return f"{number:,}"
+
+
+@register.filter
+def number(value: object) -> str:
+    """A gate's value as a person writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.2f}".rstrip("0").rstrip(".")
+    if isinstance(value, int):
+        return thousands(value)
+    return "–" if value in (None, "") else str(value)
+
+
+@register.simple_tag(takes_context=True)
+def theme(context: Context) -> str:
+    """The theme that the person chose: light, dark or system."""
+    request = context.get("request")
+    chosen = request.COOKIES.get("theme", "") if request else ""
+    return chosen if chosen in THEMES else "system"
+
+
+@register.simple_tag(takes_context=True)
+def served_at(context: Context) -> str:
+    return _now(context).isoformat()
+
+
+def _now(context: Context) -> datetime:
+    now = context.get("now")
+    return now if isinstance(now, datetime) else timezone.now()
+
+
+def _time(at: datetime, text: str, ticks: str) -> SafeString:
+    utc = at.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{} UTC"{}>{}</time>',
+        utc.isoformat(timespec="milliseconds"),
+        utc.strftime("%d %b %Y %H:%M:%S"),
+        mark_safe(f" {ticks}" if ticks else ""),  # noqa: S308  # one of our two constants
+        text,
+    )
+
+
+def _ago(seconds: float) -> str:
+    if seconds < 5:
+        return "now"
+    for below, unit, letter in ((MINUTE, 1, "s"), (HOUR, MINUTE, "m"), (2 * DAY, HOUR, "h")):
+        if seconds < below:
+            return f"{int(seconds // unit)}{letter}"
+    return f"{int(seconds // DAY)}d"
+
+
+def _left(seconds: float) -> str:
+    whole = max(0, -int(-seconds // 1))
+    hours, rest = divmod(whole, HOUR)
+    minutes, second = divmod(rest, MINUTE)
+    return f"{hours}:{minutes:02}:{second:02}" if hours else f"{minutes}:{second:02}"
