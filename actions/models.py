@@ -71,10 +71,14 @@ class Action(TenantOwned):
                 condition=models.Q(status=Status.IN_PROGRESS),
                 name="action_lease",
             ),
+            # the sweeps that verify, and that release what a kill switch held
             models.Index(
                 fields=["tenant", "run"],
                 condition=models.Q(verification=Verification.PENDING),
                 name="action_unverified",
+            ),
+            models.Index(
+                fields=["id"], condition=models.Q(status=Status.PARKED), name="action_parked"
             ),
             models.Index(fields=["tenant", "incident", "-id"], name="action_of_incident"),
             models.Index(fields=["tenant", "status", "-id"], name="action_list"),

@@ -34,6 +34,7 @@ class Incident(TenantOwned):
     last_event_id = models.UUIDField(null=True)
     opened_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
+    planned_at = models.DateTimeField(null=True)
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_by = models.CharField(max_length=200, blank=True)
     assignee = models.ForeignKey(
@@ -81,6 +82,12 @@ class Incident(TenantOwned):
                 condition=models.Q(decided_at=None, status__in=OPEN),
                 name="incident_undecided",
             ),
+            # the sweep that finds decisions nobody planned for yet
+            models.Index(
+                fields=["decided_at"],
+                condition=models.Q(planned_at=None, decided_at__isnull=False, status__in=OPEN),
+                name="incident_unplanned",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -102,8 +109,10 @@ class Run(TenantOwned):
     attempted_at = models.DateTimeField(null=True)
     first_failed_at = models.DateTimeField(null=True)
     last_failed_at = models.DateTimeField(null=True)
+    failure_received_at = models.DateTimeField(null=True)
     last_event_id = models.UUIDField(null=True)
-    succeeded_at = models.DateTimeField(null=True, help_text="When we received success evidence.")
+    succeeded_at = models.DateTimeField(null=True)  # when we received success evidence
+    success_occurred_at = models.DateTimeField(null=True)
     success_event_id = models.UUIDField(null=True)
     recovered_at = models.DateTimeField(null=True)
     recovery_note = models.CharField(max_length=4000, blank=True)

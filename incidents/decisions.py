@@ -1,0 +1,172 @@
+"""Decides what to do about an incident: analysis is pure, the Decision row keeps what it was decided from."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from awfdrs_site.lib import correlation
+from incidents import lifecycle
+from incidents.analysis.port import ENGINE_VERSION
+from incidents.models import Decision, Incident
+from incidents.signals import decision_recorded
+from incidents.states import OPEN, Choice, DecisionKind, Severity
+from safety import gate, rules
+from safety.effective import Effective
+from tenants import journal, scoping
+from tenants.journal import SYSTEM
+
+SWEEP = 200
+
+_UNDECIDED = """
+select tenant_id, id from incidents_incident
+where decided_at is null and status in ('detected', 'analyzing', 'escalated')
+order by opened_at limit %s
+"""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is done and why, in words for people."""
+
+    choice: Choice
+    reasons: tuple[str, ...]
+
+
+def decide_due(*, limit: int = SWEEP) -> int:
+    """The sweep: decide every incident nobody has decided yet; returns how many it found."""
+    with scoping.pipeline(), connection.cursor() as cursor:
+        cursor.execute(_UNDECIDED, [limit])
+        due = cursor.fetchall()
+    for tenant_id, incident_id in due:
+        decide(tenant_id=tenant_id, incident_id=incident_id)
+    return len(due)
+
+
+def decide(*, tenant_id: UUID, incident_id: UUID) -> Decision | None:
+    """Decide once per opening; None when it is decided or closed meanwhile."""
+    with scoping.bound(tenant_id, durable=True) as now:
+        mine = Incident.objects.for_tenant(tenant_id).select_related("workflow", "vendor")
+        incident = mine.select_for_update(of=("self",)).get(pk=incident_id)
+        if incident.decided_at is not None or incident.status not in OPEN:
+            return None
+        decision = _record(incident, now=now)
+        transaction.on_commit(
+            lambda: decision_recorded.send(None, tenant_id=tenant_id, incident_id=incident_id)
+        )
+    return decision
+
+
+def choose(
+    *, in_force: Effective, severity: str, has_retry_url: bool, classification: dict[str, Any]
+) -> Chosen:
+    """The choice from plain values: retry where a rule allows it, people where it matters, else watch."""
+    why = f"{classification.get('rule', '')}: {in_force.category}, severity {severity}"
+    retry_rule = in_force.values["retry.enabled"]
+    if in_force.retry.enabled and has_retry_url:
+        policy = in_force.values["retry.max_retries"]
+        return Chosen(
+            Choice.RETRY,
+            (why, f"up to {policy.value} retries per run ({policy.source})"),
+        )
+    if in_force.retry.enabled:
+        return Chosen(
+            Choice.ESCALATE, (why, "a retry could help, but the workflow has no retry URL")
+        )
+    no_retry = f"no retry ({retry_rule.source})"
+    if severity in (Severity.HIGH, Severity.CRITICAL):
+        return Chosen(Choice.ESCALATE, (why, no_retry, f"severity {severity} needs people"))
+    return Chosen(Choice.OBSERVE, (why, no_retry, f"severity {severity} can wait for a person"))
+
+
+def _record(incident: Incident, *, now: datetime) -> Decision:
+    vendor = incident.vendor.name if incident.vendor else ""
+    in_force = rules.effective_for(
+        tenant_id=incident.tenant_id,
+        workflow=incident.workflow.slug,
+        vendor=vendor,
+        error_code=incident.error_code,
+        category=incident.category,
+    )
+    chosen = choose(
+        in_force=in_force,
+        severity=incident.severity,
+        has_retry_url=bool(incident.workflow.retry_url),
+        classification=incident.classification,
+    )
+    inputs = _inputs(incident, vendor)
+    decision: Decision = Decision.objects.create(
+        tenant_id=incident.tenant_id,
+        incident=incident,
+        kind=DecisionKind.RULE_BASED,
+        choice=chosen.choice,
+        category=in_force.category,
+        confidence=float(incident.classification.get("confidence", 0)),
+        reasons=list(chosen.reasons),
+        inputs=inputs,
+        rules=in_force.as_json(),
+        gates=gate.check(facts_of_permission(incident)).as_json()
+        if chosen.choice == Choice.RETRY
+        else [],
+        engine_version=ENGINE_VERSION,
+        input_hash=hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest(),
+        correlation_id=correlation.current(),
+        created_at=now,
+    )
+    Incident.objects.for_tenant(incident.tenant_id).filter(pk=incident.pk).update(decided_at=now)
+    journal.record(
+        incident,
+        "decided",
+        by=SYSTEM,
+        at=now,
+        choice=str(chosen.choice),
+        reasons=list(chosen.reasons),
+        decision=str(decision.pk),
+    )
+    _move(incident, chosen, now=now)
+    return decision
+
+
+def _move(incident: Incident, chosen: Chosen, *, now: datetime) -> None:
+    if incident.status != "detected":
+        return  # a person moved it first; the decision does not overrule them
+    if chosen.choice == Choice.RETRY:
+        lifecycle.analyze(incident, by=SYSTEM, now=now)
+    elif chosen.choice == Choice.ESCALATE:
+        lifecycle.escalate(incident, by=SYSTEM, now=now, reason=chosen.reasons[-1])
+
+
+def _inputs(incident: Incident, vendor: str) -> dict[str, Any]:
+    return {
+        "signature": incident.signature,
+        "signature_version": incident.signature_version,
+        "components": incident.signature_components,
+        "classification": incident.classification,
+        "severity": incident.severity,
+        "workflow": incident.workflow.slug,
+        "has_retry_url": bool(incident.workflow.retry_url),
+        "idempotent": incident.workflow.idempotent,
+        "vendor": vendor,
+        "error_code": incident.error_code,
+        "last_event": str(incident.last_event_id),
+        "auto_retry_enabled": settings.ENABLE_AUTO_RETRY,
+        "confidence_threshold": settings.AI_CONFIDENCE_THRESHOLD,
+    }
+
+
+def facts_of_permission(incident: Incident) -> gate.Facts:
+    """What a person may have to allow, as the gate's facts; the same at planning and at start."""
+    return gate.Facts(
+        action_type="retry",
+        auto_retry_enabled=settings.ENABLE_AUTO_RETRY,
+        idempotent=incident.workflow.idempotent,
+        confidence=float(incident.classification.get("confidence", 0)),
+        is_certain=bool(incident.classification.get("is_certain", False)),
+        confidence_threshold=settings.AI_CONFIDENCE_THRESHOLD,
+    )
+

@@ -1,0 +1,240 @@
+"""Opens, bumps and reopens incidents for a digested batch: one upsert, however many workers see a signature."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from awfdrs_site.lib.ids import uuid7
+from incidents import lifecycle, signature
+from incidents.analysis import port
+from incidents.models import Incident
+from incidents.reading import Reading
+from incidents.states import Status
+from safety import rules
+from safety.effective import Override
+from tenants import journal
+from tenants.journal import SYSTEM
+from tenants.models import Vendor
+
+REGRESSION_WINDOW = timedelta(hours=24)
+
+# The partial unique index decides: of a hundred workers that see a new signature one inserts, the rest bump.
+_UPSERT = """
+with given as (
+  select * from json_to_recordset(%s::json) as given (
+    id uuid, tenant_id uuid, title text, status text, severity text, category text, error_code text,
+    workflow_id uuid, vendor_id uuid, signature text, signature_version smallint, signature_components jsonb,
+    classification jsonb, event_count bigint, first_seen_at timestamptz, last_seen_at timestamptz,
+    last_event_id uuid, opened_at timestamptz, previous_id uuid)
+)
+insert into incidents_incident as incident (
+  id, tenant_id, title, status, severity, category, error_code, workflow_id, vendor_id, signature,
+  signature_version, signature_components, classification, event_count, affected_runs, unrecovered_runs,
+  first_seen_at, last_seen_at, last_event_id, opened_at, previous_id, acknowledged_by, escalated_reason,
+  resolved_reason, regression_count, version)
+select id, tenant_id, title, status, severity, category, error_code, workflow_id, vendor_id, signature,
+  signature_version, signature_components, classification, event_count, 0, 0,
+  first_seen_at, last_seen_at, last_event_id, opened_at, previous_id, '', '', '', 0, 1
+from given order by signature
+on conflict (tenant_id, signature) where status in ('detected', 'analyzing', 'escalated') do update set
+  event_count = incident.event_count + excluded.event_count,
+  first_seen_at = least(incident.first_seen_at, excluded.first_seen_at),
+  last_seen_at = greatest(incident.last_seen_at, excluded.last_seen_at),
+  last_event_id = excluded.last_event_id,
+  version = incident.version + 1
+returning id, (xmax = 0) as was_opened
+"""
+_BUMP = """
+update incidents_incident set
+  event_count = event_count + %(count)s,
+  first_seen_at = least(first_seen_at, %(first)s),
+  last_seen_at = greatest(last_seen_at, %(last)s),
+  last_event_id = %(event)s,
+  version = version + 1
+where tenant_id = %(tenant)s and id = %(id)s
+"""
+_NUMBERS = """
+update tenants_tenant set incident_counter = incident_counter + %s where id = %s returning incident_counter
+"""
+
+
+def group(
+    tenant_id: UUID,
+    groups: Mapping[str, Sequence[Reading]],
+    *,
+    vendors: Mapping[str, Vendor],
+    now: datetime,
+) -> dict[str, Incident]:
+    """The incident of every signature in the batch, opened or bumped, with its row locked."""
+    closed = _latest_closed(tenant_id, list(groups))
+    known = rules.overrides(tenant_id) if groups else []
+    absorbed: dict[str, UUID] = {}
+    rows: list[dict[str, Any]] = []
+    for hash_, readings in sorted(groups.items()):
+        before = closed.get(hash_)
+        if before is not None and _belongs_to_closed(before, readings, now=now):
+            absorbed[hash_] = _absorb(before, readings, now=now)
+        else:
+            rows.append(_row(tenant_id, readings, vendors, known, before, now=now))
+    opened = _upsert(rows)
+    found = Incident.objects.for_tenant(tenant_id).filter(pk__in=[*opened, *absorbed.values()])
+    incidents = {i.signature: i for i in found.select_for_update().order_by("id")}
+    _journal_openings([i for i in incidents.values() if opened.get(i.pk)], now=now)
+    return incidents
+
+
+def number(tenant_id: UUID, incidents: Sequence[Incident]) -> None:
+    """Give new incidents their numbers: last of all, because the tenant's row is locked last."""
+    unnumbered = sorted((i for i in incidents if i.number is None), key=lambda i: i.pk)
+    if not unnumbered:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_NUMBERS, [len(unnumbered), tenant_id])
+        (last,) = cursor.fetchone()
+    for place, incident in enumerate(unnumbered):
+        incident.number = last - len(unnumbered) + place + 1
+    Incident.objects.bulk_update(unnumbered, ["number"])
+
+
+def _latest_closed(tenant_id: UUID, hashes: list[str]) -> dict[str, Incident]:
+    """The incident an event of the signature may belong to although it is closed."""
+    mine = Incident.objects.for_tenant(tenant_id).filter(signature__in=hashes)
+    still_open = set(mine.open().values_list("signature", flat=True))
+    return {
+        incident.signature: incident
+        for incident in mine.closed().order_by("opened_at", "id")
+        if incident.signature not in still_open
+    }
+
+
+def _belongs_to_closed(before: Incident, readings: Sequence[Reading], *, now: datetime) -> bool:
+    if before.status == Status.IGNORED:
+        return True
+    if before.resolved_at is None:
+        return False
+    is_late = _last_seen(readings) < before.resolved_at
+    return is_late or before.resolved_at > now - REGRESSION_WINDOW
+
+
+def _absorb(before: Incident, readings: Sequence[Reading], *, now: datetime) -> UUID:
+    """Count the events on the closed incident; one that happened after its end reopens it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _BUMP,
+            {
+                "count": len(readings),
+                "first": min(r.event.occurred_at for r in readings),
+                "last": _last_seen(readings),
+                "event": readings[-1].event.id,
+                "tenant": before.tenant_id,
+                "id": before.pk,
+            },
+        )
+    came_back = before.resolved_at is not None and _last_seen(readings) >= before.resolved_at
+    if before.status == Status.RESOLVED and came_back:
+        lifecycle.reopen(
+            before,
+            by=SYSTEM,
+            now=now,
+            is_regression=True,
+            reason="The same failure happened again.",
+        )
+    return before.pk
+
+
+def _row(
+    tenant_id: UUID,
+    readings: Sequence[Reading],
+    vendors: Mapping[str, Vendor],
+    known: Sequence[Override],
+    before: Incident | None,
+    *,
+    now: datetime,
+) -> dict[str, Any]:
+    first = readings[0]
+    facts, grouped_by = first.facts, first.signature
+    assert grouped_by is not None
+    code = rules.rulebook().codes.get(facts.error_code)
+    found = port.analyst(mode=settings.AI_MODE).classify(
+        facts,
+        code_category=code.category if code else None,
+        code_severity=str(code.values["severity"]) if code else None,
+    )
+    in_force = rules.effective_for(
+        tenant_id=tenant_id,
+        workflow=facts.workflow,
+        vendor=facts.vendor,
+        error_code=facts.error_code,
+        category=found.category,
+        known=known,
+    )
+    ruled = "severity" in in_force.values and not in_force.values["severity"].source.startswith("built")
+    vendor = vendors.get(first.event.vendor_name)
+    return {
+        "id": str(uuid7(now)),
+        "tenant_id": str(tenant_id),
+        "title": signature.title(
+            event_type=facts.event_type,
+            error_code=facts.error_code,
+            error_message=facts.error_message,
+            vendor=facts.vendor,
+            step=facts.step,
+        ),
+        "status": str(Status.DETECTED),
+        "severity": in_force.severity if ruled else found.severity,
+        "category": in_force.category,
+        "error_code": facts.error_code[:200],
+        "workflow_id": str(first.event.workflow_id),
+        "vendor_id": str(vendor.pk) if vendor else None,
+        "signature": grouped_by.hash,
+        "signature_version": grouped_by.version,
+        "signature_components": [list(pair) for pair in grouped_by.components],
+        "classification": asdict(found),
+        "event_count": len(readings),
+        "first_seen_at": min(r.event.occurred_at for r in readings).isoformat(),
+        "last_seen_at": _last_seen(readings).isoformat(),
+        "last_event_id": str(readings[-1].event.id),
+        "opened_at": now.isoformat(),
+        "previous_id": str(before.pk) if before else None,
+    }
+
+
+def _last_seen(readings: Sequence[Reading]) -> datetime:
+    return max(r.event.occurred_at for r in readings)
+
+
+def _upsert(rows: list[dict[str, Any]]) -> dict[UUID, bool]:
+    """Incident id → whether this batch opened it."""
+    if not rows:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_UPSERT, [json.dumps(rows)])
+        return dict(cursor.fetchall())
+
+
+def _journal_openings(opened: Sequence[Incident], *, now: datetime) -> None:
+    journal.record_many(
+        [
+            journal.Line(
+                incident,
+                "detected",
+                {
+                    "severity": incident.severity,
+                    "category": incident.category,
+                    "events": incident.event_count,
+                    "previous": str(incident.previous_id) if incident.previous_id else None,
+                },
+            )
+            for incident in sorted(opened, key=lambda i: i.pk)
+        ],
+        by=SYSTEM,
+        at=now,
+    )
+
+

@@ -1,0 +1,211 @@
+"""The only writer of an incident's status: one verb a move, each journalled, each safe to repeat."""
+
+from datetime import datetime
+from typing import Any
+
+from incidents.models import AffectedRun, Incident, Run
+from incidents.states import ALLOWED, OPEN, UNRECOVERED, RunState, Status
+from tenants import journal
+from tenants.journal import Actor
+
+
+class TransitionRefused(Exception):
+    """The incident may not move there from where it is (-> 409 with what is allowed)."""
+
+    def __init__(self, *, current: str, asked: str) -> None:
+        self.current, self.asked = current, asked
+        self.allowed = ALLOWED[current]
+        super().__init__(f"An incident that is {current} cannot become {asked}.")
+
+
+class StaleVersion(Exception):
+    """Somebody changed the incident since the caller looked (-> 412 with the current state)."""
+
+    def __init__(self, incident: Incident) -> None:
+        self.incident = incident
+        super().__init__("The incident changed since you looked.")
+
+
+class UnrecoveredRuns(Exception):
+    """Runs are still hurt: resolving needs a waiver with a reason (-> 409 with the runs)."""
+
+    def __init__(self, runs: list[Run]) -> None:
+        self.runs = runs
+        super().__init__(f"{len(runs)} runs are not recovered.")
+
+
+def acknowledge(incident: Incident, *, by: Actor, now: datetime, note: str = "") -> Incident:
+    """Say that a person looks at it. Not a status; a second acknowledgement changes nothing."""
+    incident = locked(incident)
+    if incident.acknowledged_at is not None:
+        return incident
+    incident.acknowledged_at, incident.acknowledged_by = now, by.label
+    return _save(incident, "acknowledged", by=by, now=now, note=note)
+
+
+def analyze(incident: Incident, *, by: Actor, now: datetime, note: str = "") -> Incident:
+    """Recovery is under way, or a person has taken it."""
+    return _move(locked(incident), Status.ANALYZING, "analyzing", by=by, now=now, note=note)
+
+
+def escalate(incident: Incident, *, by: Actor, now: datetime, reason: str) -> Incident:
+    """People are needed."""
+    incident = locked(incident)
+    if incident.status != Status.ESCALATED:
+        incident.escalated_at, incident.escalated_reason = now, reason
+    return _move(incident, Status.ESCALATED, "escalated", by=by, now=now, reason=reason)
+
+
+def resolve(
+    incident: Incident,
+    *,
+    by: Actor,
+    now: datetime,
+    reason: str = "",
+    waive_unrecovered: bool = False,
+    **evidence: Any,
+) -> Incident:
+    """Close it. Raises UnrecoveredRuns unless they are waived with a reason, TransitionRefused."""
+    incident = locked(incident)
+    if incident.status == Status.RESOLVED:
+        return incident  # two operators, one outcome, one journal entry
+    _refuse_unless_allowed(incident, Status.RESOLVED)
+    left = list(_unrecovered(incident)) if incident.unrecovered_runs else []
+    if left and not (waive_unrecovered and reason):
+        raise UnrecoveredRuns(left)
+    for run in left:
+        waive(run, by=by, now=now, reason=reason)
+    incident.refresh_from_db()
+    incident.resolved_at, incident.resolved_reason = now, reason
+    return _move(incident, Status.RESOLVED, "resolved", by=by, now=now, reason=reason, **evidence)
+
+
+def ignore(incident: Incident, *, by: Actor, now: datetime, reason: str) -> Incident:
+    """Not a problem: later events of its signature are counted here and open nothing."""
+    return _move(locked(incident), Status.IGNORED, "ignored", by=by, now=now, reason=reason)
+
+
+def reopen(
+    incident: Incident, *, by: Actor, now: datetime, reason: str = "", is_regression: bool = False
+) -> Incident:
+    """Open it again, by hand or because its signature came back; it is decided anew.
+
+    Raises TransitionRefused also when another incident of the signature is open already.
+    """
+    incident = locked(incident)
+    if incident.status in OPEN:
+        return incident
+    others = Incident.objects.for_tenant(incident.tenant_id).filter(signature=incident.signature)
+    if others.open().exists():
+        raise TransitionRefused(current=incident.status, asked=Status.DETECTED)
+    incident.decided_at = incident.planned_at = None
+    incident.acknowledged_at, incident.acknowledged_by = None, ""
+    incident.resolved_at, incident.resolved_reason = None, ""
+    incident.escalated_at, incident.escalated_reason = None, ""
+    incident.opened_at = now
+    incident.regression_count += is_regression
+    verb = "regressed" if is_regression else "reopened"
+    return _move(incident, Status.DETECTED, verb, by=by, now=now, reason=reason)
+
+
+def move(
+    incident: Incident,
+    status: str,
+    *,
+    by: Actor,
+    now: datetime,
+    note: str = "",
+    reason: str = "",
+    version: int | None = None,
+    waive_unrecovered: bool = False,
+) -> Incident:
+    """The move that `PATCH …/status` asks for. Raises StaleVersion, then what the verb raises."""
+    incident = locked(incident)
+    if version is not None and version != incident.version:
+        raise StaleVersion(incident)
+    if incident.status == status:
+        return incident
+    _refuse_unless_allowed(incident, status)
+    why = reason or note
+    if status == Status.RESOLVED:
+        return resolve(
+            incident, by=by, now=now, reason=why, waive_unrecovered=waive_unrecovered and bool(reason)
+        )
+    verbs = {
+        Status.ANALYZING: lambda: analyze(incident, by=by, now=now, note=why),
+        Status.ESCALATED: lambda: escalate(incident, by=by, now=now, reason=why),
+        Status.IGNORED: lambda: ignore(incident, by=by, now=now, reason=why),
+        Status.DETECTED: lambda: reopen(incident, by=by, now=now, reason=why),
+    }
+    return verbs[Status(status)]()
+
+
+def waive(run: Run, *, by: Actor, now: datetime, reason: str) -> Run:
+    """Give a run up with a reason; its incidents no longer wait for it. Idempotent."""
+    # Incidents before runs: the lock order of the house.
+    incidents = Incident.objects.for_tenant(run.tenant_id).filter(affected__run=run)
+    held = list(incidents.select_for_update(of=("self",)).order_by("id"))
+    current: Run = Run.objects.for_tenant(run.tenant_id).select_for_update().get(pk=run.pk)
+    if current.state not in UNRECOVERED:
+        return current
+    current.state, current.recovered_at, current.recovery_note = RunState.WAIVED, now, reason
+    current.version += 1
+    current.save(update_fields=["state", "recovered_at", "recovery_note", "version"])
+    journal.record(current, "waived", by=by, at=now, reason=reason, run=current.run_id)
+    for incident in held:
+        incident.unrecovered_runs -= 1
+        _save(incident, "run_waived", by=by, now=now, run=current.run_id, reason=reason)
+    return current
+
+
+def locked(incident: Incident) -> Incident:
+    """The row as it is now, held until the transaction ends."""
+    mine = Incident.objects.for_tenant(incident.tenant_id)
+    found: Incident = mine.select_for_update().get(pk=incident.pk)
+    return found
+
+
+def _unrecovered(incident: Incident) -> list[Run]:
+    mine = Run.objects.for_tenant(incident.tenant_id).unrecovered()
+    ids = AffectedRun.objects.for_tenant(incident.tenant_id).filter(incident=incident)
+    return list(mine.filter(pk__in=ids.values("run_id")).order_by("id"))
+
+
+def _move(
+    incident: Incident, status: Status, verb: str, *, by: Actor, now: datetime, **detail: Any
+) -> Incident:
+    """`incident` is the locked row, perhaps with other fields already set for this move."""
+    if incident.status == status:
+        return incident
+    _refuse_unless_allowed(incident, status)
+    before, incident.status = incident.status, status
+    return _save(incident, verb, by=by, now=now, before=before, after=str(status), **detail)
+
+
+def _refuse_unless_allowed(incident: Incident, status: str) -> None:
+    if status not in ALLOWED[incident.status]:
+        raise TransitionRefused(current=incident.status, asked=status)
+
+
+def _save(incident: Incident, verb: str, *, by: Actor, now: datetime, **detail: Any) -> Incident:
+    incident.version += 1
+    incident.save(
+        update_fields=[
+            "status",
+            "acknowledged_at",
+            "acknowledged_by",
+            "escalated_at",
+            "escalated_reason",
+            "resolved_at",
+            "resolved_reason",
+            "decided_at",
+            "planned_at",
+            "opened_at",
+            "regression_count",
+            "unrecovered_runs",
+            "version",
+        ]
+    )
+    journal.record(incident, verb, by=by, at=now, **{k: v for k, v in detail.items() if v != ""})
+    return incident
+
