@@ -1,0 +1,1 @@
+"""What a failure is and why: pure functions of what was reported; no rows, no clock, no network."""
