@@ -68,17 +68,20 @@ def choose(
     """The choice from plain values: retry where a rule allows it, people where it matters, else watch."""
     why = f"{classification.get('rule', '')}: {in_force.category}, severity {severity}"
     retry_rule = in_force.values["retry.enabled"]
-    if in_force.retry.enabled and has_retry_url:
+    can_help = in_force.retry.enabled and classification.get("retryable_hint", True)
+    if can_help and has_retry_url:
         policy = in_force.values["retry.max_retries"]
         return Chosen(
             Choice.RETRY,
             (why, f"up to {policy.value} retries per run ({policy.source})"),
         )
-    if in_force.retry.enabled:
+    if can_help:
         return Chosen(
             Choice.ESCALATE, (why, "a retry could help, but the workflow has no retry URL")
         )
     no_retry = f"no retry ({retry_rule.source})"
+    if in_force.retry.enabled:
+        no_retry = "no retry: the failure will not pass by itself"
     if severity in (Severity.HIGH, Severity.CRITICAL):
         return Chosen(Choice.ESCALATE, (why, no_retry, f"severity {severity} needs people"))
     return Chosen(Choice.OBSERVE, (why, no_retry, f"severity {severity} can wait for a person"))

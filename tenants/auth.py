@@ -6,9 +6,12 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.http import HttpRequest
@@ -134,6 +137,18 @@ def caller_of_session(request: HttpRequest, *, asked_tenant: str = "") -> Caller
         verbs=ROLE_VERBS[role],
         user_id=user.pk,
     )
+
+
+def tenant_of_session(session_key: str) -> UUID | None:
+    """The tenant a session cookie works in, for the live feed; None when it is no longer good."""
+    session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    users = get_user_model().objects.filter(pk=session.get(SESSION_KEY), is_active=True)
+    user = users.first() if session.get(SESSION_KEY) else None
+    if user is None or session.get(HASH_SESSION_KEY) != user.get_session_auth_hash():
+        return None
+    mine = [tenant.id for tenant, _ in memberships(user.pk)]
+    chosen = [tenant_id for tenant_id in mine if str(tenant_id) == session.get(_SESSION_TENANT)]
+    return next(iter(chosen or mine), None)
 
 
 def select_tenant(request: HttpRequest, tenant_id: str) -> bool:

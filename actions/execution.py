@@ -1,0 +1,240 @@
+"""Runs due actions: claim, start, perform, settle. Nobody sends without a committed `started` attempt.
+
+1. claim   [tx, pipeline]  lease due rows with a fencing token.
+2. start   [tx, tenant]    the gate decides again; only "go" inserts the attempt and commits it as `started`.
+3. perform [no tx]         the executor's call, within its deadline.
+4. settle  [tx, tenant]    write the outcome where the token still fits; a stale worker changes nothing.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import random
+from uuid import UUID
+
+from django.db import connection
+
+from actions import lifecycle, planning, retry, starting
+from actions.executors import escalate as escalate_executor
+from actions.executors import retry as retry_executor
+from actions.executors.base import Executor, Result
+from actions.models import Action, Attempt
+from actions.states import ActionType, AttemptStatus, Status
+from awfdrs_site.lib import correlation
+from awfdrs_site.lib.failpoints import failpoint
+from incidents.models import Incident, Run
+from incidents.states import RunState
+from safety import breaker
+from tenants import journal, scoping
+from tenants.journal import SYSTEM
+from tenants.states import Idempotent
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 60
+BATCH = 50
+EXECUTORS: dict[str, Executor] = {
+    ActionType.RETRY: retry_executor.perform,
+    ActionType.ESCALATE: escalate_executor.perform,
+}
+_ATTEMPT_ENDINGS = {
+    "succeeded": AttemptStatus.SUCCEEDED,
+    "retryable": AttemptStatus.FAILED,
+    "final": AttemptStatus.FAILED,
+    "unknown": AttemptStatus.UNKNOWN,
+}
+
+_CLAIM = f"""
+with due as (
+  select id from actions_action
+  where status = 'pending' and run_at <= awf_now() and (lease_until is null or lease_until < awf_now())
+  order by run_at, id limit %s for update skip locked
+)
+update actions_action action
+set lease_token = nextval('awf_lease'), lease_until = awf_now() + interval '{LEASE_SECONDS} seconds'
+from due where action.id = due.id
+returning action.tenant_id, action.id, action.lease_token
+"""
+_LOST = f"""
+with lost as (
+  select id from actions_action
+  where status = 'in_progress' and lease_until < awf_now()
+  order by lease_until limit %s for update skip locked
+)
+update actions_action action
+set lease_token = nextval('awf_lease'), lease_until = awf_now() + interval '{LEASE_SECONDS} seconds'
+from lost where action.id = lost.id
+returning action.tenant_id, action.id, action.lease_token
+"""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An action we hold until its lease lapses; the token is in every write."""
+
+    tenant_id: UUID
+    action_id: UUID
+    token: int
+
+
+def _now_and_here(job: Callable[[], None]) -> None:
+    job()
+
+
+def run_due(
+    *, limit: int = BATCH, submit: Callable[[Callable[[], None]], object] = _now_and_here
+) -> int:
+    """The sweep: claim due actions and hand each to `submit` (a pool's, or run here); returns how many."""
+    claims = _claims(_CLAIM, limit)
+    failpoint("action.after_claim")
+    for claim in claims:
+        submit(lambda claim=claim: run(claim))  # type: ignore[misc]
+    return len(claims)
+
+
+def run(claim: Claim) -> None:
+    """One action from its claim to its settlement. Never raises: what breaks is found by its lease."""
+    try:
+        call = starting.start(tenant_id=claim.tenant_id, action_id=claim.action_id, token=claim.token)
+        if call is None:
+            return
+        with correlation.correlated(call.correlation_id):
+            failpoint("action.after_started_commit")
+            result = EXECUTORS[call.action_type](call)
+            failpoint("action.after_send_before_result")
+            settle(claim, result)
+            failpoint("action.after_result")
+    except Exception:
+        logger.exception("action %s was left to its lease", claim.action_id)
+
+
+def rescue_lost(*, limit: int = BATCH) -> int:
+    """Settle attempts whose worker died: their outcome is unknown, and that is what they become."""
+    claims = _claims(_LOST, limit)
+    for claim in claims:
+        settle(claim, Result("unknown", error="The worker stopped before it saw the answer."))
+    return len(claims)
+
+
+def settle(claim: Claim, result: Result) -> Action | None:
+    """Write what became of the attempt; None when the lease was lost meanwhile (a late result)."""
+    with scoping.bound(claim.tenant_id, durable=True) as now:
+        mine = Action.objects.for_tenant(claim.tenant_id).select_related("workflow", "vendor")
+        action: Action | None = (
+            mine.filter(pk=claim.action_id, lease_token=claim.token, status=Status.IN_PROGRESS)
+            .select_for_update(of=("self",))
+            .first()
+        )
+        if action is None:
+            logger.warning("late result of action %s changes nothing", claim.action_id)
+            return None
+        attempt: Attempt = (
+            Attempt.objects.for_tenant(claim.tenant_id)
+            .select_for_update()
+            .get(action=action, number=action.attempts_made)
+        )
+        _finish(attempt, result, now=now)
+        _SETTLE[result.ending](action, result, now=now)
+        if action.vendor and action.action_type == ActionType.RETRY:
+            breaker.record(
+                action.vendor,
+                [result.says_vendor_is],
+                now=now,
+                call_id=str(action.pk),
+                epoch=attempt.breaker_epoch,
+                cause="our own retries",
+            )
+    return action
+
+
+def _claims(statement: str, limit: int) -> list[Claim]:
+    with scoping.pipeline(), connection.cursor() as cursor:
+        cursor.execute(statement, [limit])
+        return [Claim(*row) for row in cursor.fetchall()]
+
+
+def _finish(attempt: Attempt, result: Result, *, now: datetime) -> None:
+    attempt.status = _ATTEMPT_ENDINGS[result.ending]
+    attempt.response_status = result.response_status
+    attempt.response_excerpt = result.excerpt
+    attempt.error = result.error[:500]
+    attempt.latency_ms = result.latency_ms
+    attempt.finished_at = now
+    attempt.save()
+
+
+def _succeeded(action: Action, result: Result, *, now: datetime) -> None:
+    action.settled_at, action.waiting_reason = now, ""
+    action.result = {"status": result.response_status, "excerpt": result.excerpt[:500]}
+    lifecycle.move(action, Status.COMPLETED, "completed", by=SYSTEM, now=now)
+
+
+def _retryable(action: Action, result: Result, *, now: datetime) -> None:
+    if action.attempts_made >= action.attempts_max:
+        return _exhausted(action, result, now=now)
+    wait = retry.delay_seconds(
+        planning.policy_of(action),
+        attempt=action.attempts_made + 1,
+        random=random,
+        retry_after_seconds=result.retry_after_seconds,
+    )
+    action.run_at = now + timedelta(seconds=wait)
+    action.waiting_reason = result.error[:300]
+    lifecycle.move(
+        action,
+        Status.PENDING,
+        "attempt_failed",
+        by=SYSTEM,
+        now=now,
+        attempt=action.attempts_made,
+        error=result.error,
+        next_at=action.run_at.isoformat(),
+    )
+
+
+def _final(action: Action, result: Result, *, now: datetime) -> None:
+    _give_up(action, Status.FAILED, f"A retry was refused: {result.error}", result, now=now)
+
+
+def _exhausted(action: Action, result: Result, *, now: datetime) -> None:
+    tries = action.attempts_made
+    reason = f"All {tries} attempts failed; the last one: {result.error}"
+    _give_up(action, Status.FAILED, reason, result, now=now)
+
+
+def _unknown(action: Action, result: Result, *, now: datetime) -> None:
+    """An outcome we could not see is sent again only where that is harmless, with the same key."""
+    if action.action_type != ActionType.RETRY:
+        return _retryable(action, result, now=now)  # telling people twice beats not telling them
+    harmless = action.workflow and action.workflow.idempotent in (Idempotent.YES, Idempotent.KEY)
+    if harmless and action.attempts_made < action.attempts_max:
+        return _retryable(action, result, now=now)
+    reason = f"The outcome of attempt {action.attempts_made} is unknown: {result.error}"
+    _give_up(action, Status.UNKNOWN, reason, result, now=now)
+
+
+def _give_up(
+    action: Action, status: Status, reason: str, result: Result, *, now: datetime
+) -> None:
+    action.settled_at, action.waiting_reason = now, reason[:300]
+    action.result = {"status": result.response_status, "error": result.error}
+    verb = "outcome_unknown" if status == Status.UNKNOWN else "failed"
+    lifecycle.move(action, status, verb, by=SYSTEM, now=now, error=result.error)
+    if action.action_type != ActionType.RETRY:
+        return
+    incident = Incident.objects.for_tenant(action.tenant_id).get(pk=action.incident_id)
+    planning.escalation(incident, reason, now=now)
+    run: Run = Run.objects.for_tenant(action.tenant_id).select_for_update().get(pk=action.run_id)
+    if run.state == RunState.RETRY_SCHEDULED:
+        run.state, run.version = RunState.FAILED, run.version + 1
+        run.save(update_fields=["state", "version"])
+        journal.announce(run)
+
+
+_SETTLE: dict[str, Callable[..., None]] = {
+    "succeeded": _succeeded,
+    "retryable": _retryable,
+    "final": _final,
+    "unknown": _unknown,
+}

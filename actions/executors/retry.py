@@ -1,0 +1,67 @@
+"""The retry webhook: asks the workflow to run again, signed, with one idempotency key for all attempts."""
+
+import json
+
+from django.conf import settings
+
+from actions import signing, transport
+from actions.executors.base import Call, Result
+from awfdrs_site.lib import clock, correlation
+from awfdrs_site.lib.failpoints import failpoint
+
+RETRYABLE = frozenset({408, 425, 429})
+
+
+def perform(call: Call) -> Result:
+    """Send once. 2xx accepted; 408/425/429/5xx retryable; other answers final; unseen ones `unknown`."""
+    body = json.dumps(dict(call.body), ensure_ascii=False, separators=(",", ":")).encode()
+    now = clock.read()
+    request = transport.OutgoingRequest(
+        method="POST",
+        url=call.url,
+        headers={
+            **signing.headers(
+                message_id=str(call.action_id), at=now, body=body, secrets=call.secrets
+            ),
+            "Content-Type": "application/json",
+            "Idempotency-Key": call.idempotency_key,
+            "X-AWFDRS-Attempt": str(call.attempt),
+            correlation.HEADER: call.correlation_id,
+        },
+        body=body,
+        deadline_seconds=call.deadline_seconds,
+    )
+    failpoint("action.mid_send")
+    try:
+        answer = transport.send(request, allow_cidrs=settings.OUTBOUND_ALLOW_CIDRS)
+    except transport.Refused as refused:
+        return Result("final", error=str(refused))
+    except transport.NotSent as not_sent:
+        return Result("retryable", error=str(not_sent), says_vendor_is="failure")
+    except transport.OutcomeUnknown as unknown:
+        return Result("unknown", error=str(unknown), says_vendor_is="failure")
+    return _judge(answer)
+
+
+def _judge(answer: transport.Answer) -> Result:
+    status = answer.status
+    seen = {
+        "response_status": status,
+        "excerpt": answer.excerpt,
+        "latency_ms": int(answer.latency_ms),
+    }
+    if 200 <= status < 300:
+        return Result("succeeded", says_vendor_is="success", **seen)
+    if status in RETRYABLE or status >= 500:
+        after = transport.retry_after_seconds(
+            answer.headers.get("retry-after", ""), now=clock.read()
+        )
+        return Result(
+            "retryable",
+            error=f"The workflow answered {status}.",
+            retry_after_seconds=after,
+            says_vendor_is="failure",
+            **seen,
+        )
+    redirect = " Redirects are not followed." if 300 <= status < 400 else ""
+    return Result("final", error=f"The workflow answered {status}.{redirect}", **seen)

@@ -1,0 +1,145 @@
+"""The only writer of an action's status besides execution: every move is checked against the table and journalled."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from actions.models import Action
+from actions.states import ALLOWED, REVERSIBLE, ActionType, Status
+from awfdrs_site.lib import correlation
+from tenants import journal
+from tenants.journal import Actor
+
+_SAVED = [
+    "status",
+    "verification",
+    "gates",
+    "waiting_reason",
+    "previous_state",
+    "result",
+    "attempts_made",
+    "run_at",
+    "lease_token",
+    "lease_until",
+    "started_at",
+    "settled_at",
+    "parameters",
+    "version",
+]
+
+
+class ActionRefused(Exception):
+    """The action may not move there from where it is (-> 409 with what is allowed)."""
+
+    def __init__(self, *, current: str, asked: str) -> None:
+        self.current, self.asked = current, asked
+        self.allowed = ALLOWED[current]
+        super().__init__(f"An action that is {current} cannot become {asked}.")
+
+
+class NotReversible(Exception):
+    """A call that was sent cannot be called back; nor can anything be undone twice."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened to an action, for the journal."""
+
+    verb: str
+    detail: dict[str, Any]
+
+
+def approve(action: Action, *, by: Actor, now: datetime) -> Action:
+    """Let a waiting action run: what a person may allow counts as allowed from here on."""
+    action = locked(action)
+    if action.parameters.get("approved_by"):
+        return action
+    action.parameters = {**action.parameters, "approved_by": by.label}
+    action.run_at, action.waiting_reason = now, ""
+    return move(action, Status.PENDING, "approved", by=by, now=now)
+
+
+def reject(action: Action, *, by: Actor, now: datetime, reason: str = "") -> Action:
+    """Refuse a waiting action for good."""
+    action = locked(action)
+    if action.status not in (Status.AWAITING_APPROVAL, Status.SKIPPED):
+        raise ActionRefused(current=action.status, asked=Status.SKIPPED)
+    return move(action, Status.SKIPPED, "rejected", by=by, now=now, reason=reason)
+
+
+def skip(action: Action, *, by: Actor, now: datetime, reason: str = "") -> Action:
+    """Do without it. Quiet when it is skipped already."""
+    action = locked(action)
+    action.waiting_reason = reason[:300]
+    return move(action, Status.SKIPPED, "skipped", by=by, now=now, reason=reason)
+
+
+def run_now(action: Action, *, by: Actor, now: datetime) -> Action:
+    """Try now instead of later: pending comes forward, failed and unknown get one more attempt by hand."""
+    action = locked(action)
+    action.run_at, action.waiting_reason = now, ""
+    action.parameters = {**action.parameters, "approved_by": by.label}
+    if action.status == Status.PENDING:
+        return save(action, Change("brought_forward", {}), by=by, now=now)
+    action.attempts_max = max(action.attempts_max, action.attempts_made + 1)
+    action.save(update_fields=["attempts_max"])
+    return move(action, Status.PENDING, "run_again", by=by, now=now)
+
+
+def is_reversible(action: Action) -> bool:
+    """Whether a stored previous state can be put back."""
+    return action.action_type in REVERSIBLE and action.status == Status.COMPLETED
+
+
+def why_not_reversible(action: Action) -> str:
+    """One sentence for the person who asked."""
+    if action.status == Status.REVERSED:
+        return "This action has been reversed already."
+    if action.action_type == ActionType.RETRY:
+        return "A retry that was sent cannot be called back."
+    if action.action_type not in REVERSIBLE:
+        return f"An action of type {action.action_type} cannot be reversed."
+    return f"Only a completed action can be reversed; this one is {action.status}."
+
+
+def locked(action: Action) -> Action:
+    """The row as it is now, held until the transaction ends."""
+    found: Action = Action.objects.for_tenant(action.tenant_id).select_for_update().get(pk=action.pk)
+    return found
+
+
+def move(
+    action: Action, status: Status, verb: str, *, by: Actor, now: datetime, **detail: Any
+) -> Action:
+    """Move a locked row; being there already is a quiet no-op. Raises ActionRefused."""
+    if action.status == status:
+        return action
+    if status not in ALLOWED[action.status]:
+        raise ActionRefused(current=action.status, asked=status)
+    before, action.status = action.status, status
+    change = Change(verb, {"before": before, "after": str(status), **detail})
+    return save(action, change, by=by, now=now)
+
+
+def save(action: Action, change: Change | None, *, by: Actor, now: datetime) -> Action:
+    """Store a locked row with one journal line (None: none); its lease ends unless it is in progress."""
+    if action.status != Status.IN_PROGRESS:
+        action.lease_token = action.lease_until = None
+    action.version += 1
+    action.save(update_fields=_SAVED)
+    if change is None:
+        journal.announce(action)
+        return action
+    detail = {k: v for k, v in change.detail.items() if v not in ("", None)}
+    with correlation.correlated(action.correlation_id):
+        journal.record(
+            action,
+            change.verb,
+            by=by,
+            at=now,
+            action_type=action.action_type,
+            incident=str(action.incident_id) if action.incident_id else None,
+            run=str(action.run_id) if action.run_id else None,
+            **detail,
+        )
+    return action

@@ -1,0 +1,305 @@
+"""Turns a decision into actions, once: a retry for each hurt run, or one escalation of the incident."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from random import random
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from actions import lifecycle, retry
+from actions.executors import controls
+from actions.models import Action
+from actions.states import REVERSIBLE, ActionType, Status
+from awfdrs_site.lib import correlation
+from incidents import decisions
+from incidents import lifecycle as incident_lifecycle
+from incidents.models import Decision, Incident, Run
+from incidents.states import OPEN, Choice, RunState
+from safety import gate, rules
+from safety.effective import Effective
+from safety.ruletypes import RetryPolicy
+from tenants import journal, scoping
+from tenants.journal import SYSTEM, Actor
+from tenants.models import Tenant
+
+RUNS_PER_PLAN = 500  # one transaction's worth; the sweep comes back for the rest
+SWEEP = 100
+ESCALATION_ATTEMPTS = 10
+
+_UNPLANNED = """
+select tenant_id, id from incidents_incident
+where planned_at is null and decided_at is not null and status in ('detected', 'analyzing', 'escalated')
+union
+select incident.tenant_id, incident.id
+from incidents_run run join incidents_incident incident
+  on incident.tenant_id = run.tenant_id and incident.id = run.incident_id
+where run.state = 'failed' and run.planned_at is null
+  and incident.decided_at is not null and incident.status in ('detected', 'analyzing', 'escalated')
+limit %s
+"""
+
+
+def plan_due(*, limit: int = SWEEP) -> int:
+    """The sweep: plan every decision and every hurt run nobody has planned for; returns how many incidents."""
+    with scoping.pipeline(), connection.cursor() as cursor:
+        cursor.execute(_UNPLANNED, [limit])
+        due = cursor.fetchall()
+    for tenant_id, incident_id in due:
+        plan(tenant_id=tenant_id, incident_id=incident_id)
+    return len(due)
+
+
+def plan(*, tenant_id: UUID, incident_id: UUID) -> list[Action]:
+    """Make the missing actions of an incident's latest decision; planning twice makes none twice."""
+    with scoping.bound(tenant_id, durable=True) as now:
+        mine = Incident.objects.for_tenant(tenant_id).select_related("workflow", "vendor")
+        incident = mine.select_for_update(of=("self",)).get(pk=incident_id)
+        decision = _latest_decision(incident)
+        if decision is None or incident.status not in OPEN or incident.decided_at is None:
+            return []
+        Incident.objects.for_tenant(tenant_id).filter(pk=incident_id).update(planned_at=now)
+        runs = list(
+            Run.objects.for_tenant(tenant_id)
+            .unplanned()
+            .filter(incident=incident)
+            .select_for_update()
+            .order_by("id")[:RUNS_PER_PLAN]
+        )
+        with correlation.correlated(decision.correlation_id):
+            if decision.choice == Choice.RETRY:
+                return _plan_retries(incident, decision, runs, now=now)
+            _mark(runs, "", now=now)
+            if decision.choice == Choice.ESCALATE:
+                return [escalation(incident, decision.reasons[-1], decision=decision, now=now)]
+            return []
+
+
+def escalation(
+    incident: Incident, reason: str, *, now: datetime, decision: Decision | None = None
+) -> Action:
+    """Escalate the incident once per opening: its status, and one action that tells people."""
+    incident = incident_lifecycle.locked(incident)
+    if incident.status in OPEN:
+        incident = incident_lifecycle.escalate(incident, by=SYSTEM, now=now, reason=reason)
+    return _create(
+        Action(
+            tenant_id=incident.tenant_id,
+            action_type=ActionType.ESCALATE,
+            dedupe_key=f"escalate:{incident.pk}:{incident.regression_count}",
+            incident=incident,
+            decision=decision,
+            workflow_id=incident.workflow_id,
+            vendor_id=incident.vendor_id,
+            parameters={"reason": reason},
+            attempts_max=ESCALATION_ATTEMPTS,
+            run_at=now,
+        ),
+        by=SYSTEM,
+        now=now,
+    )
+
+
+def request(
+    *,
+    tenant_id: UUID,
+    action_type: str,
+    parameters: dict[str, Any],
+    by: Actor,
+    now: datetime,
+    dedupe_key: str,
+    incident: Incident | None = None,
+    vendor_id: UUID | None = None,
+) -> Action:
+    """A person's own breaker or kill-switch action: done at once, in the caller's transaction, reversible.
+
+    Idempotent per `dedupe_key`. Raises killswitch.AlreadyActive.
+    """
+    action = _create(
+        Action(
+            tenant_id=tenant_id,
+            action_type=action_type,
+            dedupe_key=dedupe_key,
+            incident=incident,
+            vendor_id=vendor_id,
+            parameters=parameters,
+            run_at=now,
+        ),
+        by=by,
+        now=now,
+    )
+    if action.status != Status.PENDING:
+        return action
+    action = lifecycle.move(lifecycle.locked(action), Status.IN_PROGRESS, "started", by=by, now=now)
+    action.previous_state, action.result = controls.apply(action, by=by, now=now)
+    action.started_at = action.settled_at = now
+    return lifecycle.move(action, Status.COMPLETED, "completed", by=by, now=now)
+
+
+def reverse(action: Action, *, reason: str, by: Actor, now: datetime) -> Action:
+    """Put back what a completed control action changed; returns the reversing action.
+
+    Raises NotReversible (also the second time) and controls.Conflict.
+    """
+    action = lifecycle.locked(action)
+    if not lifecycle.is_reversible(action):
+        raise lifecycle.NotReversible(lifecycle.why_not_reversible(action))
+    reversing = _create(
+        Action(
+            tenant_id=action.tenant_id,
+            action_type=REVERSE_OF[ActionType(action.action_type)],
+            dedupe_key=f"reverse:{action.pk}",
+            incident=action.incident,
+            vendor_id=action.vendor_id,
+            reverses=action,
+            parameters={"reason": reason},
+            run_at=now,
+        ),
+        by=by,
+        now=now,
+    )
+    reversing = lifecycle.move(
+        lifecycle.locked(reversing), Status.IN_PROGRESS, "started", by=by, now=now
+    )
+    reversing.result = controls.undo(action, reason=reason, by=by, now=now)
+    reversing.started_at = reversing.settled_at = now
+    lifecycle.move(action, Status.REVERSED, "reversed", by=by, now=now, reason=reason)
+    return lifecycle.move(reversing, Status.COMPLETED, "completed", by=by, now=now)
+
+
+REVERSE_OF = {
+    ActionType.CIRCUIT_BREAKER_OPEN: ActionType.CIRCUIT_BREAKER_CLOSE,
+    ActionType.CIRCUIT_BREAKER_CLOSE: ActionType.CIRCUIT_BREAKER_OPEN,
+    ActionType.KILL_SWITCH_ACTIVATE: ActionType.KILL_SWITCH_DEACTIVATE,
+    ActionType.KILL_SWITCH_DEACTIVATE: ActionType.KILL_SWITCH_ACTIVATE,
+}
+assert set(REVERSE_OF) == set(REVERSIBLE)
+
+
+def policy_of(action: Action) -> RetryPolicy:
+    """The retry policy as it was resolved when the action was planned."""
+    return RetryPolicy(**{k: v for k, v in action.policy.items() if k in _POLICY_FIELDS})
+
+
+_POLICY_FIELDS = frozenset(RetryPolicy.__dataclass_fields__)
+
+
+def _latest_decision(incident: Incident) -> Decision | None:
+    mine = Decision.objects.for_tenant(incident.tenant_id).filter(incident=incident)
+    found: Decision | None = mine.order_by("-id").first()
+    return found
+
+
+def _plan_retries(
+    incident: Incident, decision: Decision, runs: Sequence[Run], *, now: datetime
+) -> list[Action]:
+    """Retries up to the storm limit; the runs beyond it are marked and wait for a person (rule 15)."""
+    limit = Tenant.objects.get(pk=incident.tenant_id).storm_runs
+    planned = Action.objects.for_tenant(incident.tenant_id).filter(decision=decision).count()
+    room = max(0, limit - planned)
+    in_force = _rules_now(incident)
+    verdict = gate.check(decisions.facts_of_permission(incident))
+    actions = [
+        _retry(incident, decision, run, in_force, verdict, now=now) for run in runs[:room]
+    ]
+    stored = _store(actions, now=now)
+    Run.objects.for_tenant(incident.tenant_id).filter(pk__in=[r.pk for r in runs[:room]]).update(
+        state=RunState.RETRY_SCHEDULED, planned_at=now
+    )
+    _mark(runs[room:], f"More than {limit} runs are hurt: no retry is planned alone.", now=now)
+    return stored
+
+
+def _rules_now(incident: Incident) -> Effective:
+    return rules.effective_for(
+        tenant_id=incident.tenant_id,
+        workflow=incident.workflow.slug,
+        vendor=incident.vendor.name if incident.vendor else "",
+        error_code=incident.error_code,
+        category=incident.category,
+    )
+
+
+def _retry(
+    incident: Incident,
+    decision: Decision,
+    run: Run,
+    in_force: Effective,
+    verdict: gate.Verdict,
+    *,
+    now: datetime,
+) -> Action:
+    policy = in_force.retry
+    wait = retry.delay_seconds(policy, attempt=1, random=random, retry_after_seconds=None)
+    needs_person = verdict.effect == "approve"
+    return Action(
+        tenant_id=incident.tenant_id,
+        action_type=ActionType.RETRY,
+        status=Status.AWAITING_APPROVAL if needs_person else Status.PENDING,
+        dedupe_key=f"retry:{run.pk}:{run.episode}:{decision.pk}",
+        incident=incident,
+        run=run,
+        decision=decision,
+        workflow_id=incident.workflow_id,
+        vendor_id=incident.vendor_id,
+        policy={**asdict(policy), "timeout_seconds": in_force.timeout_seconds},
+        gates=verdict.as_json(),
+        waiting_reason=verdict.reason[:300],
+        attempts_max=policy.max_retries,
+        run_at=now + timedelta(seconds=wait),
+        requested_by=SYSTEM.label,
+        correlation_id=decision.correlation_id,
+        created_at=now,
+    )
+
+
+def _store(actions: Sequence[Action], *, now: datetime) -> list[Action]:
+    if not actions:
+        return []
+    Action.objects.bulk_create(actions, ignore_conflicts=True)
+    mine = Action.objects.for_tenant(actions[0].tenant_id)
+    stored = list(mine.filter(pk__in=[action.pk for action in actions]).order_by("id"))
+    journal.record_many(
+        [
+            journal.Line(
+                action,
+                "planned",
+                {
+                    "action_type": action.action_type,
+                    "status": action.status,
+                    "run_at": action.run_at.isoformat(),
+                    "incident": str(action.incident_id),
+                    "run": str(action.run_id),
+                },
+            )
+            for action in stored
+        ],
+        by=SYSTEM,
+        at=now,
+    )
+    return stored
+
+
+def _mark(runs: Sequence[Run], note: str, *, now: datetime) -> None:
+    if runs:
+        mine = Run.objects.for_tenant(runs[0].tenant_id).filter(pk__in=[run.pk for run in runs])
+        mine.update(planned_at=now, recovery_note=note)
+
+
+def _create(action: Action, *, by: Actor, now: datetime) -> Action:
+    """Insert it unless its purpose is served already; the one that is there is returned."""
+    action.requested_by, action.created_at = by.label, now
+    action.correlation_id = correlation.current()
+    Action.objects.bulk_create([action], ignore_conflicts=True)
+    mine = Action.objects.for_tenant(action.tenant_id)
+    stored: Action = mine.get(dedupe_key=action.dedupe_key)
+    if stored.pk == action.pk:
+        journal.record(
+            stored, "planned", by=by, at=now, action_type=stored.action_type,
+            incident=str(stored.incident_id) if stored.incident_id else None,
+        )
+    return stored
+
+

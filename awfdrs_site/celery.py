@@ -1,0 +1,51 @@
+"""The Celery app and the whole beat table: Celery wakes, rows in Postgres are the work."""
+
+import os
+from typing import Any
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "awfdrs_site.settings")
+
+app = Celery("awfdrs")
+app.conf.update(
+    task_default_queue="default",
+    task_ignore_result=True,
+    task_acks_late=False,  # a lost wake-up is found by the next sweep
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "visibility_timeout": 60,
+    },
+    timezone="UTC",
+    beat_scheduler="django_celery_beat.schedulers:DatabaseScheduler",
+)
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+def _every(seconds: float, task: str, queue: str) -> dict[str, Any]:
+    # A wake-up nobody took in time is worthless: the next one finds the same rows.
+    options = {"queue": queue, "expires": max(seconds, 5)}
+    return {"task": task, "schedule": seconds, "options": options}
+
+
+app.conf.beat_schedule = {
+    "incidents.tasks.digest_events": _every(1, "incidents.tasks.digest_events", "digest"),
+    "incidents.tasks.decide_incidents": _every(1, "incidents.tasks.decide_incidents", "digest"),
+    "actions.tasks.plan_decisions": _every(1, "actions.tasks.plan_decisions", "actions"),
+    "actions.tasks.run_due_actions": _every(1, "actions.tasks.run_due_actions", "actions"),
+    "actions.tasks.verify_actions": _every(5, "actions.tasks.verify_actions", "actions"),
+    "safety.tasks.reset_circuit_breakers": _every(
+        1, "safety.tasks.reset_circuit_breakers", "default"
+    ),
+    "events.tasks.make_partitions": _every(3600, "events.tasks.make_partitions", "default"),
+}
+
+
+from awfdrs_site import poller  # noqa: E402  # the bootstep needs the app above
+
+poller.install(app)

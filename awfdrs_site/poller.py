@@ -1,0 +1,122 @@
+"""The poller of every worker process: the sweeps of the beat table, once a second, whether or not Redis is there.
+
+A worker hears nothing while its broker is away; Postgres still holds the work, so a thread keeps asking it.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from celery import Celery, bootsteps
+from django.db import close_old_connections
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 1.0
+AT_ONCE = 16  # calls under way per worker process; each may wait its whole deadline
+
+
+class Calls:
+    """The worker's pool for outgoing calls; `room` keeps it from claiming more than it can start."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="call")
+        self._under_way = 0
+        self._lock = threading.Lock()
+
+    @property
+    def room(self) -> int:
+        with self._lock:
+            return AT_ONCE - self._under_way
+
+    def submit(self, job: Callable[[], None]) -> None:
+        with self._lock:
+            self._under_way += 1
+        self._pool.submit(self._run, job)
+
+    def stop(self) -> None:
+        """Finish what is under way; its deadlines bound the wait."""
+        self._pool.shutdown(wait=True)
+
+    def _run(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        finally:
+            close_old_connections()
+            with self._lock:
+                self._under_way -= 1
+
+
+calls = Calls()
+
+
+def run_due() -> int:
+    """Claim what the pool has room for."""
+    from actions import execution
+
+    room = calls.room
+    return execution.run_due(limit=room, submit=calls.submit) if room > 0 else 0
+
+
+def sweeps() -> list[Callable[[], int]]:
+    """Everything the worker does, in the way of an event."""
+    from actions import execution, planning, verification
+    from incidents import decisions, detection
+    from safety import sweeps as safety_sweeps
+
+    return [
+        detection.digest,
+        decisions.decide_due,
+        planning.plan_due,
+        verification.release_parked,
+        run_due,
+        execution.rescue_lost,
+        verification.verify_due,
+        safety_sweeps.reset_due,
+    ]
+
+
+def sweep_once() -> int:
+    """Run every sweep once; one that breaks stops no other. Returns how much work was found."""
+    found = 0
+    for sweep in sweeps():
+        try:
+            found += sweep()
+        except Exception:
+            logger.exception("sweep %s failed", getattr(sweep, "__qualname__", sweep))
+        finally:
+            close_old_connections()
+    return found
+
+
+class Poller(bootsteps.StartStopStep):
+    """Starts with the worker, whatever the broker does, and stops with it."""
+
+    requires = {"celery.worker.components:Pool"}
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, parent: Any) -> None:
+        self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
+        self._thread.start()
+
+    def stop(self, parent: Any) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=15)
+        calls.stop()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if not sweep_once():
+                self._stop.wait(EVERY_SECONDS)
+
+
+def install(app: Celery) -> None:
+    """Give every worker of the app a poller."""
+    app.steps["worker"].add(Poller)

@@ -1,0 +1,16 @@
+"""Beat jobs of this app; each finds its work in rows."""
+
+from celery import shared_task
+
+from incidents import decisions, detection
+
+
+@shared_task(queue="digest")
+def digest_events(**_: object) -> None:
+    while detection.digest() == detection.BATCH:
+        pass
+
+
+@shared_task(queue="digest")
+def decide_incidents(**_: object) -> None:
+    decisions.decide_due()
