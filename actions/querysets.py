@@ -1,13 +1,13 @@
 """Questions asked of actions; all chain after `for_tenant`."""
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db.models import Prefetch
 
 from tenants.querysets import TenantQuerySet
 
 if TYPE_CHECKING:
-    from actions.models import Action
+    from actions.models import Action  # noqa: F401  # named in the type argument below
 
 
 class ActionQuerySet(TenantQuerySet["Action"]):
@@ -19,6 +19,5 @@ class ActionQuerySet(TenantQuerySet["Action"]):
         return self.select_related("workflow", "vendor", "run", "incident")
 
     def with_attempts(self) -> Self:
-        from actions.models import Attempt
-
-        return self.prefetch_related(Prefetch("attempts", Attempt.objects.order_by("number")))
+        attempts: Any = self.model._meta.get_field("attempts").related_model
+        return self.prefetch_related(Prefetch("attempts", attempts.objects.order_by("number")))

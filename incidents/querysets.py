@@ -7,7 +7,7 @@ from incidents.states import OPEN, UNRECOVERED, RunState, Status
 from tenants.querysets import TenantQuerySet
 
 if TYPE_CHECKING:
-    from incidents.models import Incident, Run
+    from incidents.models import Incident, Run  # noqa: F401  # named in the type arguments below
 
 
 class IncidentQuerySet(TenantQuerySet["Incident"]):
