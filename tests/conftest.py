@@ -1,0 +1,62 @@
+"""What every test may ask for. The first lines come before Django: settings read the environment once."""
+
+import atexit
+import os
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import servers
+
+if "awfdrs_site.settings" in sys.modules:
+    raise pytest.UsageError(
+        "Unset DJANGO_SETTINGS_MODULE and --ds: tests make servers of their own."
+    )
+RUN = servers.claim()
+atexit.register(servers.remove, RUN)
+# Only while settings load: what a test starts gets an environment without them.
+os.environ |= {
+    "DJANGO_SETTINGS_MODULE": "awfdrs_site.settings",
+    "REDIS_URL": servers.start_valkey(RUN),
+}
+
+import django  # noqa: E402
+
+django.setup()
+del os.environ["DJANGO_SETTINGS_MODULE"], os.environ["REDIS_URL"]
+
+from tests import databases  # noqa: E402
+
+if TYPE_CHECKING:
+    from pytest_django.plugin import DjangoDbBlocker
+
+Travel = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def owner(django_db_blocker: "DjangoDbBlocker") -> Iterator[databases.Owner]:
+    """The database's owner, for what no running role may do."""
+    with django_db_blocker.unblock():
+        yield databases.prepare(RUN)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(owner: databases.Owner) -> None:
+    """pytest-django's, replaced: the database is made by the owner and used by the login."""
+
+
+@pytest.fixture
+def time_travel(owner: databases.Owner) -> Iterator[Travel]:
+    """`time_travel(hours=25)` moves this database's clock on; the next test is back in the present."""
+    ahead = timedelta()
+
+    def travel(**by: float) -> None:
+        nonlocal ahead
+        ahead += timedelta(**by)
+        owner.move_clock(ahead)
+
+    yield travel
+    owner.move_clock(timedelta())
