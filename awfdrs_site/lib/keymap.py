@@ -31,7 +31,23 @@ BINDINGS = (
     Binding("theme", ("t",), "Switch theme"),
     Binding("help", ("?",), "This sheet"),
 )
+_WHERE = {"list": "In the list", "detail": "On an incident", "everywhere": "Everywhere"}
 _SHOWN_AS = {"ArrowDown": "↓", "ArrowUp": "↑", "Backspace": "⌫", "Enter": "↵"}
+
+
+@dataclass(frozen=True)
+class Group:
+    """The bindings of one place, for the sheet."""
+
+    label: str
+    bindings: tuple[Binding, ...]
+
+
+def groups() -> tuple[Group, ...]:
+    return tuple(
+        Group(label, tuple(binding for binding in BINDINGS if binding.where == where))
+        for where, label in _WHERE.items()
+    )
 
 
 def for_browser() -> list[dict[str, object]]:

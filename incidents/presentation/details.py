@@ -93,7 +93,7 @@ def gate(entry: dict[str, Any]) -> Gate:
 
 
 def rules(snapshot: Any, prefix: str = "") -> Iterable[tuple[str, Any, str]]:
-    """(name, value, source) of every setting in a decision's snapshot, nested names joined by dots."""
+    """(name, value, source) of every setting in a decision's snapshot."""
     if not isinstance(snapshot, dict):
         return
     for name, entry in snapshot.items():
@@ -116,7 +116,7 @@ def run_line(run: Run) -> RunLine:
     )
 
 
-def safety(around: Surroundings) -> Safety:
+def safety(around: Surroundings, *, stop_url: str) -> Safety:
     outlook = around.outlook
     attempt, most = (outlook.attempt, outlook.attempts_max) if outlook else (0, 0)
     return Safety(
@@ -125,6 +125,7 @@ def safety(around: Surroundings) -> Safety:
         switch_reason=around.held_by,
         attempts=f"{attempt} of {most}" if most else "",
         attempts_percent=100 * attempt // most if most else 0,
+        stop_url="" if around.held_by else stop_url,
     )
 
 
@@ -132,7 +133,9 @@ def breaker_badge(breaker: CircuitBreaker | None) -> Badge | None:
     if breaker is None:
         return None
     if breaker.forced == Forced.FORCED_OPEN:
-        return Badge("human", "Held open", "until" if breaker.forced_until else "", breaker.forced_until)
+        return Badge(
+            "human", "Held open", "until" if breaker.forced_until else "", breaker.forced_until
+        )
     if breaker.state == BreakerStatus.OPEN:
         return Badge("bad", "Open", "probe in", breaker.open_until)
     if breaker.state == BreakerStatus.HALF_OPEN:
@@ -142,7 +145,7 @@ def breaker_badge(breaker: CircuitBreaker | None) -> Badge | None:
 
 def components(pairs: Sequence[Sequence[Any]]) -> tuple[tuple[str, str], ...]:
     """The parts of a signature: why these events are one incident."""
-    return tuple((str(name).replace("_", " "), str(value)) for name, value in pairs)
+    return tuple((str(name).replace("_", " "), str(value)) for name, value in pairs if value)
 
 
 def payload_text(payload: Any) -> str:
@@ -151,11 +154,3 @@ def payload_text(payload: Any) -> str:
 
 def _text(reason: Any) -> str:
     return str(reason.get("text", reason)) if isinstance(reason, dict) else str(reason)
-
-
-def position(ids: Sequence[Any], pk: Any) -> tuple[int, Any, Any]:
-    """(place from 1, previous, next) of an incident in the view it was opened from; 0 when it left."""
-    if pk not in ids:
-        return 0, None, None
-    at = list(ids).index(pk)
-    return at + 1, ids[at - 1] if at else None, ids[at + 1] if at + 1 < len(ids) else None

@@ -95,7 +95,10 @@ def _held(around: Surroundings) -> NextStep | None:
     if _awaits_approval(around) and outlook is not None:
         runs = f"{outlook.n_waiting:,} {'retry' if outlook.n_waiting == 1 else 'retries'}"
         return NextStep(
-            "human", "shield-alert", "Waiting for approval", detail=f"{runs}. {outlook.reason}".strip()
+            "human",
+            "shield-alert",
+            "Waiting for approval",
+            detail=f"{runs}. {outlook.reason}".strip(),
         )
     if around.held_by:
         return NextStep("human", "power", "Kill switch on, actions held", detail=around.held_by)
@@ -148,7 +151,9 @@ def _waiting(incident: Incident, around: Surroundings) -> NextStep:
     if incident.decided_at is None:
         return NextStep("acknowledged", "hourglass", "Deciding what to do")
     if around.choice == Choice.OBSERVE:
-        return NextStep("open", "eye", "No matching rule", detail="Nothing runs until a person acts.")
+        return NextStep(
+            "open", "eye", "No matching rule", detail="Nothing runs until a person acts."
+        )
     return NextStep("recovering", "hourglass", "Waiting for success evidence")
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the layer above plans for an incident: the composition root passes it in (see `incidents.urls`).
+    """What the layer above plans for an incident; the composition root passes it in as `Above`.
 
     `kind` is retrying | calling | approval | parked | unknown | verifying.
     """
@@ -23,6 +23,18 @@ class Outlook:
 
 
 Outlooks = Callable[[UUID, Sequence[UUID]], Mapping[UUID, Outlook]]
+
+
+@dataclass(frozen=True)
+class Above:
+    """What the layer above knows of incidents: (tenant id, incident ids) -> outlooks, and
+    tenant id -> the incidents that wait for a person (ids, or a subquery of them)."""
+
+    outlooks: Outlooks
+    waiting_for_people: Callable[[UUID], Any]
+
+
+NOTHING_ABOVE = Above(lambda _tenant_id, _incident_ids: {}, lambda _tenant_id: ())
 
 
 @dataclass(frozen=True)
@@ -164,6 +176,7 @@ class Safety:
     switch_reason: str
     attempts: str
     attempts_percent: int
+    stop_url: str = ""  # for those who may
 
 
 @dataclass(frozen=True)
@@ -186,7 +199,5 @@ class Detail:
     signature_version: int
     payload: str
     payload_at: datetime | None
-    position: str = ""
     previous_url: str = ""
     next_url: str = ""
-    notes: tuple[str, ...] = ()

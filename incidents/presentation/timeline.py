@@ -10,8 +10,7 @@ from tenants.models import JournalEntry
 
 # verb -> (mark, icon, words); a verb that is not here is shown as it is written.
 WORDS: dict[str, tuple[str, str, str]] = {
-    "opened": ("bad", "flame", "Incident opened"),
-    "bumped": ("", "activity", "More events"),
+    "detected": ("bad", "flame", "Incident opened"),
     "regressed": ("bad", "undo-2", "Came back"),
     "reopened": ("bad", "undo-2", "Reopened"),
     "decided": ("info", "list", "Decision made"),
@@ -21,7 +20,7 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "escalated": ("bad", "arrow-up", "Escalated"),
     "resolved": ("good", "check", "Resolved"),
     "ignored": ("", "eye-off", "Ignored"),
-    "waived": ("", "minus", "Run waived"),
+    "run_waived": ("", "minus", "Run given up"),
     "recovered": ("good", "check", "Run recovered"),
     "verified": ("good", "shield-check", "Recovery verified"),
     "not_verified": ("bad", "circle-alert", "Recovery not verified"),
@@ -39,8 +38,17 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "activated": ("human", "power", "Kill switch on"),
     "lifted": ("human", "power", "Kill switch lifted"),
 }
-SPOKEN = ("reason", "note", "error", "detail", "evidence")  # shown as a sentence, in this order
-SILENT = {"from", "to", "before", "after", "incident", "incident_id", "run_id", "action_id", "version"}
+SPOKEN = ("reason", "reasons", "note", "error", "detail")  # shown as sentences, in this order
+SILENT = {
+    "before",
+    "after",
+    "choice",
+    "incident",
+    "decision",
+    "action",
+    "previous",
+    "version",
+}  # ids, states
 
 
 def days(entries: Iterable[JournalEntry], *, now: datetime) -> tuple[Day, ...]:
@@ -64,13 +72,17 @@ def moment(entry: JournalEntry) -> Moment:
 
 
 def _sentence(detail: dict[str, Any]) -> str:
-    spoken = [str(detail[name]) for name in SPOKEN if detail.get(name)]
+    spoken = [_spoken(detail[name]) for name in SPOKEN if detail.get(name)]
     others = [
         f"{_plain(name).lower()} {value}"
         for name, value in detail.items()
         if name not in SPOKEN and name not in SILENT and _is_short(value)
     ]
     return " · ".join([*spoken, *others])
+
+
+def _spoken(value: Any) -> str:
+    return " · ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _is_short(value: Any) -> bool:

@@ -4,6 +4,8 @@
   "use strict";
 
   const BATCH_MS = 100;
+  const NEARBY_MS = 1500; // actions and runs move often, and only colour what a row says next
+  const SIGNED_OUT = 4401, MOVED_AWAY = 4403;
   const RETRY_FIRST_MS = 500, RETRY_MOST_MS = 15000;
   const STALE_AFTER_MS = 10000;
   const POLL_FAST_MS = 3000, POLL_FAST_TIMES = 20, POLL_SLOW_MS = 60000;
@@ -49,7 +51,7 @@
   /* ---- re-reading --------------------------------------------------------------------------- */
 
   const changed = new Set();
-  let everything = false, timer = null, busy = false;
+  let everything = false, timer = null, nearby = null, busy = false;
 
   const onScreen = () => [...list.querySelectorAll(".row")].map((row) => row.dataset.id);
 
@@ -82,6 +84,17 @@
 
   const rereadAll = () => { everything = true; plan(); };
 
+  // Something near the incidents moved: it may change their next step without changing themselves.
+  const rereadSoon = () => {
+    nearby ??= setTimeout(() => {
+      nearby = null;
+      if (list) onScreen().forEach((id) => changed.add(id));
+      plan();
+    }, NEARBY_MS);
+  };
+
+  const SAFETY = ["circuitbreaker", "killswitch", "globalkillswitch"];
+
   const isNews = ({ id, v }) => {
     const row = document.getElementById(`incident-${id}`);
     return !row || !v || Number(row.dataset.version) < v;
@@ -89,13 +102,9 @@
 
   const take = (fact) => {
     document.body.dispatchEvent(new CustomEvent(`live:${fact.topic}`, { detail: fact }));
-    if (detail) {
-      if (fact.topic !== "incident" || fact.id === detail.dataset.incident) plan();
-    } else if (fact.topic === "incident" && list) {
-      if (isNews(fact)) { changed.add(fact.id); plan(); }
-    } else if (list && ["circuitbreaker", "killswitch", "globalkillswitch"].includes(fact.topic)) {
-      rereadAll();
-    }
+    if (fact.topic !== "incident") return SAFETY.includes(fact.topic) ? rereadAll() : rereadSoon();
+    if (detail && fact.id === detail.dataset.incident) plan();
+    if (list && isNews(fact)) { changed.add(fact.id); plan(); }
   };
 
   /* ---- "3 new, show" ------------------------------------------------------------------------ */
@@ -136,7 +145,8 @@
     if (!document.hidden) rereadAll();
   };
 
-  const lost = () => {
+  const lost = ({ code }) => {
+    if (code === SIGNED_OUT || code === MOVED_AWAY) return tell("off", "Reload to go on");
     lostAt ??= Date.now();
     failures += 1;
     const most = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** (failures - 1));
@@ -153,8 +163,8 @@
     failures = 0; polls = 0; lostAt = null;
     clearTimeout(pollTimer); pollTimer = null;
     tell("on", "Live");
-    socket.send(JSON.stringify({ since: revision }));
-    if (wasAway) rereadAll(); // hints were missed: the rows are the truth
+    // Hints were missed meanwhile: the server answers with them, or that everything may have changed.
+    if (wasAway) socket.send(JSON.stringify({ since: revision }));
   };
 
   const hear = (event) => {

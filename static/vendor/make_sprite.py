@@ -7,13 +7,60 @@ import re
 import sys
 from pathlib import Path
 
-ICONS = """
-activity arrow-right arrow-up ban bell-off book-open check chevron-down chevron-left chevron-right
-chevrons-up-down circle-alert circle-check circle-x clock contrast copy ellipsis eye eye-off flame
-hourglass inbox info link list lock log-out menu message-square minus moon octagon-x plug plus
-power rotate-ccw rotate-cw search settings shield-alert shield-check sliders-horizontal sun trash-2
-triangle-alert undo-2 user webhook workflow x zap
-""".split()
+ICONS = (
+    "activity",
+    "arrow-right",
+    "arrow-up",
+    "ban",
+    "bell-off",
+    "book-open",
+    "check",
+    "chevron-down",
+    "chevron-left",
+    "chevron-right",
+    "chevrons-up-down",
+    "circle-alert",
+    "circle-check",
+    "circle-x",
+    "clock",
+    "contrast",
+    "copy",
+    "ellipsis",
+    "eye",
+    "eye-off",
+    "flame",
+    "hourglass",
+    "inbox",
+    "info",
+    "link",
+    "list",
+    "lock",
+    "log-out",
+    "menu",
+    "message-square",
+    "minus",
+    "moon",
+    "octagon-x",
+    "plug",
+    "plus",
+    "power",
+    "rotate-ccw",
+    "rotate-cw",
+    "search",
+    "settings",
+    "shield-alert",
+    "shield-check",
+    "sliders-horizontal",
+    "sun",
+    "trash-2",
+    "triangle-alert",
+    "undo-2",
+    "user",
+    "webhook",
+    "workflow",
+    "x",
+    "zap",
+)
 
 # Severity is shape and colour, never colour alone. The mark in the octagon is a hole, so the
 # glyph needs one colour and styles itself through <use>, where outer selectors do not reach.
@@ -38,12 +85,12 @@ def main(package: Path) -> None:
     drawn = dict(OWN)
     for name in ICONS:
         source = (package / "icons" / f"{name}.svg").read_text()
-        drawn[name] = re.sub(r"\s+", " ", re.search(r"<svg[^>]*>(.*)</svg>", source, re.S)[1])
+        drawn[name] = re.sub(r"\s+", " ", re.search(r"<svg[^>]*>(.*)</svg>", source, re.DOTALL)[1])
     symbols = "\n".join(
         f'<symbol id="{name}" viewBox="0 0 24 24">{body.strip()}</symbol>'
         for name, body in sorted(drawn.items())
     )
-    licence = re.search(r"<!--.*?-->", source, re.S)[0]
+    licence = re.search(r"<!--.*?-->", source, re.DOTALL)[0]
     (Path(__file__).parent / "icons.svg").write_text(
         f'{licence}\n<svg xmlns="http://www.w3.org/2000/svg">\n{symbols}\n</svg>\n'
     )

@@ -60,8 +60,8 @@ def key(does: str) -> SafeString:
 
 
 @register.simple_tag
-def bindings() -> tuple[keymap.Binding, ...]:
-    return keymap.BINDINGS
+def bindings() -> tuple[keymap.Group, ...]:
+    return keymap.groups()
 
 
 @register.simple_tag
@@ -81,9 +81,7 @@ def avatar(name: str) -> SafeString:
     words = name.split()
     initials = (words[0][0] + (words[-1][0] if len(words) > 1 else words[0][1:2])).upper()
     hue = crc32(name.encode()) % AVATAR_HUES
-    return format_html(
-        '<span class="avatar avatar-{}" aria-hidden="true">{}</span>', hue, initials
-    )
+    return format_html('<span class="avatar avatar-{}" aria-hidden="true">{}</span>', hue, initials)
 
 
 @register.simple_tag(takes_context=True)

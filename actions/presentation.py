@@ -1,0 +1,105 @@
+"""The only place that words actions and their attempts for people."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from actions.models import Action, Attempt
+from actions.states import AttemptStatus, Status, Verification
+from incidents.presentation.details import gate
+from incidents.presentation.shapes import Gate, Pill
+
+EXCERPT_SHOWN = 300
+PILLS = {
+    Status.PENDING: Pill("acknowledged", "clock", "Pending"),
+    Status.IN_PROGRESS: Pill("recovering", "rotate-cw", "In progress"),
+    Status.PARKED: Pill("human", "hourglass", "Held"),
+    Status.AWAITING_APPROVAL: Pill("human", "shield-alert", "Awaiting approval"),
+    Status.COMPLETED: Pill("recovering", "check", "Accepted"),
+    Status.FAILED: Pill("open", "x", "Failed"),
+    Status.UNKNOWN: Pill("open", "circle-alert", "Outcome unknown"),
+    Status.SKIPPED: Pill("snoozed", "minus", "Skipped"),
+    Status.REVERSED: Pill("snoozed", "undo-2", "Reversed"),
+}
+VERIFIED = {
+    Verification.PENDING: Pill("acknowledged", "hourglass", "Accepted, not verified yet"),
+    Verification.VERIFIED: Pill("recovering", "shield-check", "Verified"),
+    Verification.NOT_VERIFIED: Pill("open", "circle-alert", "Not verified"),
+}
+OUTCOMES = {
+    AttemptStatus.STARTED: ("quiet", "calling"),
+    AttemptStatus.SUCCEEDED: ("good", "accepted"),
+    AttemptStatus.FAILED: ("bad", "failed"),
+    AttemptStatus.UNKNOWN: ("wait", "unknown"),
+}
+
+
+@dataclass(frozen=True)
+class AttemptLine:
+    number: int
+    kind: str
+    word: str
+    response_status: int | None
+    says: str
+    started_at: datetime
+    latency_ms: int | None
+
+
+@dataclass(frozen=True)
+class ActionLine:
+    id: UUID
+    title: str
+    run_id: str
+    pill: Pill
+    next: str
+    at: datetime | None
+    gates: tuple[Gate, ...]
+    attempts: tuple[AttemptLine, ...]
+    idempotency_key: str
+    is_open: bool
+
+
+def lines(actions: Iterable[Action]) -> tuple[ActionLine, ...]:
+    """The first of them is shown unfolded."""
+    return tuple(line(action, is_open=not place) for place, action in enumerate(actions))
+
+
+def line(action: Action, *, is_open: bool) -> ActionLine:
+    is_pending = action.status == Status.PENDING
+    made, most = action.attempts_made, action.attempts_max
+    return ActionLine(
+        id=action.pk,
+        title=action.action_type.replace("_", " ").capitalize(),
+        run_id=action.run.run_id if action.run else "",
+        pill=_pill(action),
+        next=f"attempt {made + 1} of {most} in" if is_pending else action.waiting_reason,
+        at=action.run_at if is_pending else None,
+        gates=tuple(gate(entry) for entry in action.gates) if _is_waiting(action) else (),
+        attempts=tuple(attempt_line(attempt) for attempt in action.attempts.all()),
+        idempotency_key=action.idempotency_key,
+        is_open=is_open,
+    )
+
+
+def attempt_line(attempt: Attempt) -> AttemptLine:
+    kind, word = OUTCOMES[AttemptStatus(attempt.status)]
+    return AttemptLine(
+        number=attempt.number,
+        kind=kind,
+        word=word,
+        response_status=attempt.response_status,
+        says=(attempt.error or attempt.response_excerpt)[:EXCERPT_SHOWN],
+        started_at=attempt.started_at,
+        latency_ms=attempt.latency_ms,
+    )
+
+
+def _pill(action: Action) -> Pill:
+    if action.status == Status.COMPLETED and action.verification:
+        return VERIFIED[Verification(action.verification)]
+    return PILLS[Status(action.status)]
+
+
+def _is_waiting(action: Action) -> bool:
+    return action.status in (Status.PENDING, Status.PARKED, Status.AWAITING_APPROVAL)

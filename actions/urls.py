@@ -1,0 +1,8 @@
+"""Console routes of this app, at the root."""
+
+from django.urls import path
+
+from actions import views
+
+app_name = "actions"
+urlpatterns = [path("incidents/<uuid:pk>/actions/", views.panel, name="panel")]

@@ -1,0 +1,14 @@
+"""Every route of the console. Here the incident pages learn what the actions above them plan."""
+
+from django.urls import include, path
+
+from actions.outlook import ABOVE
+from awfdrs_site import views
+
+urlpatterns = [
+    path("", views.dashboard, name="dashboard"),
+    path("", include("tenants.urls")),
+    path("", include("actions.urls")),
+    path("incidents/", include("incidents.urls"), {"above": ABOVE}),
+    path("kill-switches/", include("safety.urls")),
+]

@@ -1,0 +1,152 @@
+"""The only place that gathers what the incident list shows; `presentation` then words it."""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, Q
+from django.urls import reverse
+
+from incidents.forms import TABS, FilterForm
+from incidents.models import Decision, Incident
+from incidents.presentation import rows
+from incidents.presentation.rows import Surroundings
+from incidents.presentation.shapes import Above, Row, Tab
+from incidents.querysets import IncidentQuerySet
+from incidents.states import OPEN, Status
+from safety import killswitch
+from safety.killswitch import Held
+from safety.models import CircuitBreaker
+from safety.states import SwitchScope
+
+PAGE_SIZE = 50
+LABELS = {"attention": "Needs attention", "open": "All open", "resolved": "Resolved"}
+_NUMBER = re.compile(r"(?:inc-)?(\d{1,15})", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who reads, when, and what the layer above adds."""
+
+    tenant_id: UUID
+    now: datetime
+    above: Above
+
+
+def matching(reader: Reader, filters: FilterForm) -> IncidentQuerySet:
+    """The incidents of the view, newest first."""
+    asked = filters.cleaned_data
+    found = _tab(reader, filters.current_tab)
+    exact = {
+        "status": asked["status"],
+        "severity": asked["severity"],
+        "workflow__slug": asked["workflow"],
+        "vendor__name": asked["vendor"],
+    }
+    found = found.filter(**{name: value for name, value in exact.items() if value})
+    if asked["q"]:
+        found = found.filter(_text(asked["q"]))
+    return found.newest_first()
+
+
+def page(reader: Reader, filters: FilterForm, number: str) -> Page[Incident]:
+    return Paginator(matching(reader, filters).for_list(), PAGE_SIZE).get_page(number)
+
+
+def tabs(reader: Reader, current: str) -> tuple[Tab, ...]:
+    """The views with their counts; closed incidents are not counted, they only ever grow."""
+    mine = Incident.objects.for_tenant(reader.tenant_id)
+    counts = mine.open().aggregate(
+        attention=Count("pk", filter=_attention(reader)), open=Count("pk")
+    )
+    return tuple(
+        Tab(
+            slug=slug,
+            label=LABELS[slug],
+            url=f"{reverse('incidents:list')}?tab={slug}",
+            count=counts.get(slug),
+            is_current=slug == current,
+        )
+        for slug in TABS
+    )
+
+
+def rows_of(
+    reader: Reader, incidents: Sequence[Incident], *, staying: Collection[UUID] | None = None
+) -> tuple[Row, ...]:
+    """Rows for the list; those not among `staying` have left the view and say so."""
+    around = surroundings(reader, incidents)
+    return tuple(
+        rows.row(
+            incident,
+            around[incident.pk],
+            is_gone=staying is not None and incident.pk not in staying,
+        )
+        for incident in incidents
+    )
+
+
+def surroundings(reader: Reader, incidents: Iterable[Incident]) -> dict[UUID, Surroundings]:
+    """What the incidents' states depend on besides their rows: four queries, however many."""
+    incidents = list(incidents)
+    open_ids = [incident.pk for incident in incidents if incident.status in OPEN]
+    outlooks = reader.above.outlooks(reader.tenant_id, open_ids)
+    breakers = _breakers(reader, incidents)
+    switches = killswitch.active(reader.tenant_id, now=reader.now) if open_ids else []
+    choices = _choices(reader, open_ids)
+    return {
+        incident.pk: Surroundings(
+            now=reader.now,
+            outlook=outlooks.get(incident.pk),
+            breaker=breakers.get(incident.vendor_id),
+            held_by=next((held.reason for held in switches if _holds(held, incident)), ""),
+            choice=choices.get(incident.pk, ""),
+        )
+        for incident in incidents
+    }
+
+
+def _tab(reader: Reader, tab: str) -> IncidentQuerySet:
+    mine = Incident.objects.for_tenant(reader.tenant_id)
+    if tab == "attention":
+        return mine.open().filter(_attention(reader))
+    return mine.open() if tab == "open" else mine.closed()
+
+
+def _attention(reader: Reader) -> Q:
+    """Open incidents whose recovery is not simply under way, and those that wait for an approval."""
+    waiting = reader.above.waiting_for_people(reader.tenant_id)
+    return Q(status__in=(Status.DETECTED, Status.ESCALATED)) | Q(pk__in=waiting)
+
+
+def _text(words: str) -> Q:
+    number = _NUMBER.fullmatch(words.strip())
+    found = Q(title__icontains=words) | Q(error_code__icontains=words)
+    return found | Q(number=int(number[1])) if number else found
+
+
+def _breakers(reader: Reader, incidents: Iterable[Incident]) -> dict[UUID | None, CircuitBreaker]:
+    vendors = {incident.vendor_id for incident in incidents if incident.vendor_id}
+    mine = CircuitBreaker.objects.for_tenant(reader.tenant_id)
+    return {breaker.vendor_id: breaker for breaker in mine.filter(vendor_id__in=vendors)}
+
+
+def _choices(reader: Reader, incident_ids: Sequence[UUID]) -> dict[UUID, str]:
+    mine = Decision.objects.for_tenant(reader.tenant_id).filter(incident_id__in=incident_ids)
+    latest = mine.order_by("incident_id", "-id").distinct("incident_id")
+    return dict(latest.values_list("incident_id", "choice"))
+
+
+def _holds(held: Held, incident: Incident) -> bool:
+    """Whether the switch holds the incident's retries."""
+    names = {
+        "global": "",
+        SwitchScope.TENANT: "",
+        SwitchScope.WORKFLOW: str(incident.workflow_id),
+        SwitchScope.VENDOR: str(incident.vendor_id),
+        SwitchScope.ACTION_TYPE: "retry",
+    }
+    return names.get(held.scope) == held.target

@@ -1,0 +1,87 @@
+"""The only place that gathers what the incident page shows; `presentation` then words it."""
+
+from collections.abc import Collection, Iterable
+from urllib.parse import urlencode
+
+from django.db.models import Q
+from django.urls import reverse
+
+from events.models import Event
+from incidents import console
+from incidents.console import Reader
+from incidents.models import Decision, Incident, Run
+from incidents.presentation import details, rows, timeline
+from incidents.presentation.shapes import Detail
+from tenants.models import JournalEntry
+
+RUNS_SHOWN = 25
+LINES_SHOWN = 100
+
+
+def detail(reader: Reader, incident: Incident, *, allowed: Collection[str]) -> Detail:
+    around = console.surroundings(reader, [incident])[incident.pk]
+    decisions = Decision.objects.for_tenant(reader.tenant_id).filter(incident=incident)
+    latest = decisions.order_by("-id").first()
+    runs = list(_runs(reader, incident))
+    event = _latest_event(reader, incident)
+    newer, older = _neighbours(reader, incident)
+    return Detail(
+        row=rows.row(incident, around),
+        first_seen_at=incident.first_seen_at,
+        category=incident.category.replace("_", " "),
+        error_code=incident.error_code,
+        acknowledged_at=incident.acknowledged_at,
+        acknowledged_by=incident.acknowledged_by,
+        regression_count=incident.regression_count,
+        verbs=details.verbs(incident, allowed=allowed),
+        decision=details.decided(latest) if latest else None,
+        earlier_decisions=max(0, decisions.count() - 1),
+        runs=tuple(details.run_line(run) for run in runs),
+        n_more_runs=max(0, incident.affected_runs - len(runs)),
+        days=timeline.days(_lines(reader, incident), now=reader.now),
+        safety=details.safety(around, stop_url=_stop_url(incident) if "stop" in allowed else ""),
+        components=details.components(incident.signature_components),
+        signature_version=incident.signature_version,
+        payload=details.payload_text(event.payload) if event else "",
+        payload_at=event.received_at if event else None,
+        previous_url=newer,
+        next_url=older,
+    )
+
+
+def _stop_url(incident: Incident) -> str:
+    query = urlencode(
+        {"what": f"workflow:{incident.workflow_id}", "next": incident.get_absolute_url()}
+    )
+    return f"{reverse('safety:stop')}?{query}"
+
+
+def _runs(reader: Reader, incident: Incident) -> Iterable[Run]:
+    mine = Run.objects.for_tenant(reader.tenant_id).of_incident(incident.pk)
+    return mine.newest_first()[:RUNS_SHOWN]
+
+
+def _lines(reader: Reader, incident: Incident) -> Iterable[JournalEntry]:
+    mine = JournalEntry.objects.for_tenant(reader.tenant_id)
+    return mine.filter(subject_type="incident", subject_id=str(incident.pk)).order_by("-id")[
+        :LINES_SHOWN
+    ]
+
+
+def _latest_event(reader: Reader, incident: Incident) -> Event | None:
+    """Gone once its partition was dropped; the incident stays readable."""
+    if incident.last_event_id is None:
+        return None
+    return Event.objects.for_tenant(reader.tenant_id).filter(pk=incident.last_event_id).first()
+
+
+def _neighbours(reader: Reader, incident: Incident) -> tuple[str, str]:
+    """The addresses of the next newer and next older open incident, for j and k."""
+    mine = Incident.objects.for_tenant(reader.tenant_id).open()
+    at, pk = incident.last_seen_at, incident.pk
+    newer = mine.filter(Q(last_seen_at__gt=at) | Q(last_seen_at=at, pk__gt=pk))
+    older = mine.filter(Q(last_seen_at__lt=at) | Q(last_seen_at=at, pk__lt=pk))
+    found = (newer.order_by("last_seen_at", "pk"), older.order_by("-last_seen_at", "-pk"))
+    first = [query.values_list("pk", flat=True).first() for query in found]
+    newer_url, older_url = (reverse("incidents:detail", args=[pk]) if pk else "" for pk in first)
+    return newer_url, older_url

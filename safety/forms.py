@@ -1,0 +1,63 @@
+"""What people type to stop something and to let it go again."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django import forms
+
+from safety.states import SwitchScope
+from tenants.models import Vendor, Workflow
+
+REASON_CHARACTERS = 4000
+OFFERED = 200  # more workflows than this are stopped through the API
+KINDS = (("action_type:retry", "Every retry"), ("action_type:escalate", "Every escalation"))
+ENDS = (
+    ("15", "15 minutes"),
+    ("60", "1 hour"),
+    ("240", "4 hours"),
+    ("1440", "24 hours"),
+    ("", "Until somebody lifts it"),
+)
+
+
+class StopForm(forms.Form):
+    what = forms.ChoiceField(label="What must stop?")
+    reason = forms.CharField(
+        label="Why?",
+        max_length=REASON_CHARACTERS,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Everybody sees it while the switch is on.",
+    )
+    minutes = forms.ChoiceField(label="For how long?", choices=ENDS, initial="60", required=False)
+
+    def __init__(self, *args: Any, tenant_id: UUID, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        what = self.fields["what"]
+        assert isinstance(what, forms.ChoiceField)
+        what.choices = _targets(tenant_id)
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """(scope, target) of what was chosen."""
+        scope, _, target = self.cleaned_data["what"].partition(":")
+        return scope, target
+
+    def expires_at(self, *, now: datetime) -> datetime | None:
+        minutes = self.cleaned_data["minutes"]
+        return now + timedelta(minutes=int(minutes)) if minutes else None
+
+
+class LiftForm(forms.Form):
+    reason = forms.CharField(max_length=REASON_CHARACTERS)
+
+
+def _targets(tenant_id: UUID) -> list[Any]:
+    workflows = Workflow.objects.for_tenant(tenant_id).order_by("slug", "id")[:OFFERED]
+    vendors = Vendor.objects.for_tenant(tenant_id).order_by("name", "id")[:OFFERED]
+    groups = (
+        ("One workflow", [(f"{SwitchScope.WORKFLOW}:{row.pk}", row.slug) for row in workflows]),
+        ("One vendor", [(f"{SwitchScope.VENDOR}:{row.pk}", row.name) for row in vendors]),
+        ("One kind of action", list(KINDS)),
+    )
+    return [(f"{SwitchScope.TENANT}:", "Everything of this tenant"), *(g for g in groups if g[1])]
