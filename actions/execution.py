@@ -23,7 +23,6 @@ from actions.models import Action, Attempt
 from actions.states import ActionType, AttemptStatus, Status
 from awfdrs_site.lib import correlation
 from awfdrs_site.lib.failpoints import failpoint
-from incidents.models import Incident, Run
 from incidents.states import RunState
 from safety import breaker
 from tenants import journal, scoping
@@ -32,7 +31,6 @@ from tenants.states import Idempotent
 
 logger = logging.getLogger(__name__)
 
-LEASE_SECONDS = 60
 BATCH = 50
 EXECUTORS: dict[str, Executor] = {
     ActionType.RETRY: retry_executor.perform,
@@ -45,25 +43,25 @@ _ATTEMPT_ENDINGS = {
     "unknown": AttemptStatus.UNKNOWN,
 }
 
-_CLAIM = f"""
+_CLAIM = """
 with due as (
   select id from actions_action
   where status = 'pending' and run_at <= awf_now() and (lease_until is null or lease_until < awf_now())
   order by run_at, id limit %s for update skip locked
 )
 update actions_action action
-set lease_token = nextval('awf_lease'), lease_until = awf_now() + interval '{LEASE_SECONDS} seconds'
+set lease_token = nextval('awf_lease'), lease_until = awf_now() + interval '60 seconds'
 from due where action.id = due.id
 returning action.tenant_id, action.id, action.lease_token
 """
-_LOST = f"""
+_LOST = """
 with lost as (
   select id from actions_action
   where status = 'in_progress' and lease_until < awf_now()
   order by lease_until limit %s for update skip locked
 )
 update actions_action action
-set lease_token = nextval('awf_lease'), lease_until = awf_now() + interval '{LEASE_SECONDS} seconds'
+set lease_token = nextval('awf_lease'), lease_until = awf_now() + interval '60 seconds'
 from lost where action.id = lost.id
 returning action.tenant_id, action.id, action.lease_token
 """
@@ -96,7 +94,9 @@ def run_due(
 def run(claim: Claim) -> None:
     """One action from its claim to its settlement. Never raises: what breaks is found by its lease."""
     try:
-        call = starting.start(tenant_id=claim.tenant_id, action_id=claim.action_id, token=claim.token)
+        call = starting.start(
+            tenant_id=claim.tenant_id, action_id=claim.action_id, token=claim.token
+        )
         if call is None:
             return
         with correlation.correlated(call.correlation_id):
@@ -214,18 +214,15 @@ def _unknown(action: Action, result: Result, *, now: datetime) -> None:
     _give_up(action, Status.UNKNOWN, reason, result, now=now)
 
 
-def _give_up(
-    action: Action, status: Status, reason: str, result: Result, *, now: datetime
-) -> None:
+def _give_up(action: Action, status: Status, reason: str, result: Result, *, now: datetime) -> None:
     action.settled_at, action.waiting_reason = now, reason[:300]
     action.result = {"status": result.response_status, "error": result.error}
     verb = "outcome_unknown" if status == Status.UNKNOWN else "failed"
     lifecycle.move(action, status, verb, by=SYSTEM, now=now, error=result.error)
     if action.action_type != ActionType.RETRY:
         return
-    incident = Incident.objects.for_tenant(action.tenant_id).get(pk=action.incident_id)
-    planning.escalation(incident, reason, now=now)
-    run: Run = Run.objects.for_tenant(action.tenant_id).select_for_update().get(pk=action.run_id)
+    planning.escalation(lifecycle.incident_of(action), reason, now=now)
+    run = lifecycle.run_of(action, lock=True)
     if run.state == RunState.RETRY_SCHEDULED:
         run.state, run.version = RunState.FAILED, run.version + 1
         run.save(update_fields=["state", "version"])

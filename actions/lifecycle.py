@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from actions.models import Action
 from actions.states import ALLOWED, REVERSIBLE, ActionType, Status
 from awfdrs_site.lib import correlation
+from incidents.models import Incident, Run
 from tenants import journal
 from tenants.journal import Actor
 
@@ -102,9 +104,30 @@ def why_not_reversible(action: Action) -> str:
     return f"Only a completed action can be reversed; this one is {action.status}."
 
 
+def incident_of(action: Action) -> Incident:
+    """The incident of a retry or escalation, with its workflow."""
+    mine = Incident.objects.for_tenant(action.tenant_id).select_related("workflow")
+    found: Incident = mine.get(pk=_known(action.incident_id))
+    return found
+
+
+def run_of(action: Action, *, lock: bool = False) -> Run:
+    """The run a retry is for; `lock` holds it until the transaction ends."""
+    mine = Run.objects.for_tenant(action.tenant_id)
+    found: Run = (mine.select_for_update() if lock else mine).get(pk=_known(action.run_id))
+    return found
+
+
+def _known(identifier: UUID | None) -> UUID:
+    assert identifier is not None, "only retries have runs, and only they and escalations incidents"
+    return identifier
+
+
 def locked(action: Action) -> Action:
     """The row as it is now, held until the transaction ends."""
-    found: Action = Action.objects.for_tenant(action.tenant_id).select_for_update().get(pk=action.pk)
+    found: Action = (
+        Action.objects.for_tenant(action.tenant_id).select_for_update().get(pk=action.pk)
+    )
     return found
 
 

@@ -13,7 +13,7 @@ from actions import lifecycle, retry
 from actions.executors import controls
 from actions.models import Action
 from actions.states import REVERSIBLE, ActionType, Status
-from awfdrs_site.lib import correlation
+from awfdrs_site.lib import correlation, sweeping
 from incidents import decisions
 from incidents import lifecycle as incident_lifecycle
 from incidents.models import Decision, Incident, Run
@@ -47,9 +47,9 @@ def plan_due(*, limit: int = SWEEP) -> int:
     with scoping.pipeline(), connection.cursor() as cursor:
         cursor.execute(_UNPLANNED, [limit])
         due = cursor.fetchall()
-    for tenant_id, incident_id in due:
-        plan(tenant_id=tenant_id, incident_id=incident_id)
-    return len(due)
+    return sweeping.each(
+        due, lambda tenant_id, incident_id: plan(tenant_id=tenant_id, incident_id=incident_id)
+    )
 
 
 def plan(*, tenant_id: UUID, incident_id: UUID) -> list[Action]:
@@ -201,9 +201,7 @@ def _plan_retries(
     room = max(0, limit - planned)
     in_force = _rules_now(incident)
     verdict = gate.check(decisions.facts_of_permission(incident))
-    actions = [
-        _retry(incident, decision, run, in_force, verdict, now=now) for run in runs[:room]
-    ]
+    actions = [_retry(incident, decision, run, in_force, verdict, now=now) for run in runs[:room]]
     stored = _store(actions, now=now)
     Run.objects.for_tenant(incident.tenant_id).filter(pk__in=[r.pk for r in runs[:room]]).update(
         state=RunState.RETRY_SCHEDULED, planned_at=now
@@ -297,9 +295,11 @@ def _create(action: Action, *, by: Actor, now: datetime) -> Action:
     stored: Action = mine.get(dedupe_key=action.dedupe_key)
     if stored.pk == action.pk:
         journal.record(
-            stored, "planned", by=by, at=now, action_type=stored.action_type,
+            stored,
+            "planned",
+            by=by,
+            at=now,
+            action_type=stored.action_type,
             incident=str(stored.incident_id) if stored.incident_id else None,
         )
     return stored
-
-

@@ -17,8 +17,8 @@ from actions.models import Action, Attempt
 from actions.states import ActionType, Status, Verification
 from events.models import Event
 from incidents import decisions
-from incidents.models import Incident, Run
 from incidents.states import UNRECOVERED, RunState
+from incidents.states import Status as IncidentStatus
 from safety import breaker, gate, killswitch, limits, rules
 from safety.breaker import Admitted
 from tenants import journal, scoping, secrets
@@ -27,7 +27,9 @@ from tenants.models import Membership, Vendor
 from tenants.states import Role
 
 HTTP_DEADLINE_SECONDS = 10.0
-LEASE_MARGIN = timedelta(seconds=HTTP_DEADLINE_SECONDS + 10)  # less lease than this left: start nothing
+LEASE_MARGIN = timedelta(
+    seconds=HTTP_DEADLINE_SECONDS + 10
+)  # less lease than this left: start nothing
 HALF_OPEN_POLL = timedelta(seconds=1)  # probes answer soon; their leases end much later
 SPREAD_SECONDS = 0.5  # actions released at one instant do not all come back at it
 HOUR = timedelta(hours=1)
@@ -63,16 +65,15 @@ def facts_now(action: Action, *, now: datetime, lock: bool) -> gate.Facts:
     switches = [f"{held.scope} switch: {held.reason}" for held in look(scopes, now=now)]
     if action.action_type != ActionType.RETRY:
         return gate.Facts(action_type=action.action_type, switches=switches)
-    incident = Incident.objects.for_tenant(action.tenant_id).select_related("workflow")
-    permission = decisions.facts_of_permission(incident.get(pk=action.incident_id))
-    runs = Run.objects.for_tenant(action.tenant_id)
+    incident = lifecycle.incident_of(action)
+    permission = decisions.facts_of_permission(incident)
     # Held before the breaker's row: runs come before breakers in the lock order.
-    run: Run = (runs.select_for_update() if lock else runs).get(pk=action.run_id)
+    run = lifecycle.run_of(action, lock=lock)
     return replace(
         permission,
         switches=switches,
         is_approved=bool(action.parameters.get("approved_by")),
-        is_still_needed=run.state in UNRECOVERED,
+        is_still_needed=run.state in UNRECOVERED and incident.status != IncidentStatus.IGNORED,
         attempts=gate.Window(action.attempts_made, action.attempts_max),
         run_attempts=_window(action, "run_id", limit="MAX_RETRIES_PER_WORKFLOW", now=now),
     )
@@ -172,7 +173,7 @@ def _begin(action: Action, admitted: Admitted | None, *, token: int, now: dateti
         action, Status.IN_PROGRESS, "started", by=SYSTEM, now=now, attempt=action.attempts_made
     )
     if action.run_id:
-        run: Run = Run.objects.for_tenant(action.tenant_id).select_for_update().get(pk=action.run_id)
+        run = lifecycle.run_of(action, lock=True)
         run.attempted_at, run.state = now, RunState.RETRY_SCHEDULED
         run.version += 1
         run.save(update_fields=["attempted_at", "state", "version"])
@@ -183,15 +184,15 @@ def _begin(action: Action, admitted: Admitted | None, *, token: int, now: dateti
 def _retry_call(action: Action) -> Call:
     workflow = action.workflow
     assert workflow is not None
-    run: Run = Run.objects.for_tenant(action.tenant_id).get(pk=action.run_id)
-    event = (
-        Event.objects.for_tenant(action.tenant_id).filter(pk=run.last_event_id).first()
-    )
+    run = lifecycle.run_of(action)
+    event = Event.objects.for_tenant(action.tenant_id).filter(pk__in=[run.last_event_id]).first()
     payload: Mapping[str, Any] = event.payload if event else {}
-    incident: Incident = Incident.objects.for_tenant(action.tenant_id).get(pk=action.incident_id)
+    incident = lifecycle.incident_of(action)
     sealed = workflow.retry_secret_sealed
     secret = (
-        secrets.open_sealed(sealed, tenant_id=action.tenant_id, row_id=workflow.pk) if sealed else ""
+        secrets.open_sealed(sealed, tenant_id=action.tenant_id, row_id=workflow.pk)
+        if sealed
+        else ""
     )
     timeout = float(action.policy.get("timeout_seconds", HTTP_DEADLINE_SECONDS))
     return _call(
@@ -213,7 +214,7 @@ def _retry_call(action: Action) -> Call:
 
 
 def _mail(action: Action) -> Call:
-    incident: Incident = Incident.objects.for_tenant(action.tenant_id).get(pk=action.incident_id)
+    incident = lifecycle.incident_of(action)
     people = Membership.objects.for_tenant(action.tenant_id).exclude(
         role__in=(Role.VIEWER, Role.AUDITOR)
     )

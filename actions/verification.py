@@ -1,6 +1,5 @@
 """Completed is not fixed: an accepted retry is verified by success evidence of its run, or people are told."""
 
-from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection
@@ -9,22 +8,21 @@ from actions import lifecycle, planning
 from actions.lifecycle import Change
 from actions.models import Action
 from actions.states import Status, Verification
-from incidents.models import Incident, Run
+from awfdrs_site.lib import sweeping
 from safety import killswitch
 from tenants import scoping
 from tenants.journal import SYSTEM
 
-VERIFY_WITHIN = timedelta(minutes=15)
 SWEEP = 200
 
-_UNVERIFIED = f"""
+_UNVERIFIED = """
 select action.tenant_id, action.id
 from actions_action action join incidents_run run
   on run.tenant_id = action.tenant_id and run.id = action.run_id
 where action.verification = 'pending' and (
   run.succeeded_at > action.started_at
   or action.status = 'completed' and (
-    action.settled_at < awf_now() - interval '{VERIFY_WITHIN.seconds} seconds'
+    action.settled_at < awf_now() - interval '15 minutes'
     or run.failure_received_at > action.settled_at))
 order by action.id limit %s
 """
@@ -33,30 +31,17 @@ _PARKED = "select tenant_id, id from actions_action where status = 'parked' orde
 
 def verify_due(*, limit: int = SWEEP) -> int:
     """The sweep: judge the retries whose evidence has come, or has not within 15 minutes."""
-    due = _find(_UNVERIFIED, limit)
-    for tenant_id, action_id in due:
-        _verify(tenant_id, action_id)
-    return len(due)
+    return sweeping.each(_find(_UNVERIFIED, limit), _verify)
 
 
 def release_parked(*, limit: int = SWEEP) -> int:
     """The sweep: let parked actions go that no kill switch holds any more; returns how many it let go."""
-    released = 0
-    for tenant_id, action_id in _find(_PARKED, limit):
-        with scoping.bound(tenant_id, durable=True) as now:
-            mine = Action.objects.for_tenant(tenant_id).select_for_update()
-            action = mine.filter(pk=action_id, status=Status.PARKED).first()
-            if action is None:
-                continue
-            scopes = killswitch.Scopes(
-                tenant_id, action.action_type, action.workflow_id, action.vendor_id
-            )
-            if killswitch.holding(scopes, now=now):
-                continue
-            action.run_at, action.waiting_reason = max(action.run_at, now), ""
-            lifecycle.move(action, Status.PENDING, "released", by=SYSTEM, now=now)
-            released += 1
-    return released
+    released: list[UUID] = []
+    sweeping.each(
+        _find(_PARKED, limit),
+        lambda tenant_id, action_id: released.extend(_release(tenant_id, action_id)),
+    )
+    return len(released)
 
 
 def _find(statement: str, limit: int) -> list[tuple[UUID, UUID]]:
@@ -65,13 +50,29 @@ def _find(statement: str, limit: int) -> list[tuple[UUID, UUID]]:
         return [(row[0], row[1]) for row in cursor.fetchall()]
 
 
+def _release(tenant_id: UUID, action_id: UUID) -> list[UUID]:
+    with scoping.bound(tenant_id, durable=True) as now:
+        mine = Action.objects.for_tenant(tenant_id).select_for_update()
+        action = mine.filter(pk=action_id, status=Status.PARKED).first()
+        if action is None:
+            return []
+        scopes = killswitch.Scopes(
+            tenant_id, action.action_type, action.workflow_id, action.vendor_id
+        )
+        if killswitch.holding(scopes, now=now):
+            return []
+        action.run_at, action.waiting_reason = max(action.run_at, now), ""
+        lifecycle.move(action, Status.PENDING, "released", by=SYSTEM, now=now)
+    return [action_id]
+
+
 def _verify(tenant_id: UUID, action_id: UUID) -> None:
     with scoping.bound(tenant_id, durable=True) as now:
         mine = Action.objects.for_tenant(tenant_id).select_for_update()
         action = mine.filter(pk=action_id, verification=Verification.PENDING).first()
         if action is None:
             return
-        run: Run = Run.objects.for_tenant(tenant_id).get(pk=action.run_id)
+        run = lifecycle.run_of(action)
         if run.succeeded_at and action.started_at and run.succeeded_at > action.started_at:
             action.verification = Verification.VERIFIED
             evidence = {"evidence": str(run.success_event_id)}
@@ -93,5 +94,4 @@ def _verify(tenant_id: UUID, action_id: UUID) -> None:
         )
         action.verification = Verification.NOT_VERIFIED
         lifecycle.save(action, Change("not_verified", {"reason": reason}), by=SYSTEM, now=now)
-        incident: Incident = Incident.objects.for_tenant(tenant_id).get(pk=action.incident_id)
-        planning.escalation(incident, reason, now=now)
+        planning.escalation(lifecycle.incident_of(action), reason, now=now)

@@ -17,7 +17,7 @@ CLOSE_FORBIDDEN = 4403
 CLOSE_UNAUTHENTICATED = 4401
 
 
-class FeedConsumer(AsyncJsonWebsocketConsumer):
+class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels is untyped
     """Joins the group of the tenant the session has selected; takes no commands."""
 
     tenant_id: UUID | None = None
@@ -66,7 +66,7 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):
                 await self.close(code=CLOSE_FORBIDDEN)
                 return
 
-    @database_sync_to_async
+    @database_sync_to_async  # type: ignore[untyped-decorator]
     def _tenant(self) -> UUID | None:
         cookie = self.scope.get("cookies", {}).get(settings.SESSION_COOKIE_NAME, "")
         return auth.tenant_of_session(cookie)

@@ -94,7 +94,7 @@ def sweep_once() -> int:
 class Poller(bootsteps.StartStopStep):
     """Starts with the worker, whatever the broker does, and stops with it."""
 
-    requires = {"celery.worker.components:Pool"}
+    requires = ("celery.worker.components:Pool",)
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)

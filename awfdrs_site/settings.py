@@ -15,7 +15,7 @@ env = environ.Env()
 
 def _whole(name: str, default: int, *, least: int = 0) -> int:
     try:
-        value = env.int(name, default=default)
+        value = int(env.str(name, default=str(default)))
     except ValueError:
         value = least - 1
     if value < least:
@@ -32,7 +32,7 @@ def _flag(name: str, *, default: bool) -> bool:
 
 def _share(name: str, default: float) -> float:
     try:
-        value = env.float(name, default=default)
+        value = float(env.str(name, default=str(default)))
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, transaction
 
-from awfdrs_site.lib import correlation
+from awfdrs_site.lib import correlation, sweeping
 from incidents import lifecycle
 from incidents.analysis.port import ENGINE_VERSION
 from incidents.models import Decision, Incident
@@ -39,13 +39,14 @@ class Chosen:
 
 
 def decide_due(*, limit: int = SWEEP) -> int:
-    """The sweep: decide every incident nobody has decided yet; returns how many it found."""
+    """The sweep: decide every incident nobody has decided yet; returns how many."""
     with scoping.pipeline(), connection.cursor() as cursor:
         cursor.execute(_UNDECIDED, [limit])
         due = cursor.fetchall()
-    for tenant_id, incident_id in due:
-        decide(tenant_id=tenant_id, incident_id=incident_id)
-    return len(due)
+    return sweeping.each(
+        due,
+        lambda tenant_id, incident_id: decide(tenant_id=tenant_id, incident_id=incident_id),
+    )
 
 
 def decide(*, tenant_id: UUID, incident_id: UUID) -> Decision | None:
@@ -172,4 +173,3 @@ def facts_of_permission(incident: Incident) -> gate.Facts:
         is_certain=bool(incident.classification.get("is_certain", False)),
         confidence_threshold=settings.AI_CONFIDENCE_THRESHOLD,
     )
-

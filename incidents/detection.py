@@ -22,6 +22,7 @@ from incidents import grouping, lifecycle, reading, runs
 from incidents.analysis.outcome import Outcome
 from incidents.models import EventLink, Incident
 from incidents.reading import Reading
+from incidents.states import OPEN
 from safety import breaker
 from safety.breaker_step import Outcome as BreakerOutcome
 from tenants import journal, scoping
@@ -76,7 +77,9 @@ def digest(*, limit: int = BATCH) -> int:
         fresh = [claim for claim in claims if claim.attempts == 1]
         _try(tenant_id, fresh)
         for claim in claims:
-            if claim.attempts > 1:  # it was in a batch that broke: alone now, so that it can break no other
+            if (
+                claim.attempts > 1
+            ):  # it was in a batch that broke: alone now, so that it can break no other
                 _try(tenant_id, [claim])
     return sum(map(len, claimed.values()))
 
@@ -189,7 +192,7 @@ def _link(
 
 
 def _resolve(incident: Incident, touched: runs.Touched, *, now: datetime) -> None:
-    if incident.status not in lifecycle.OPEN:
+    if incident.status not in OPEN:
         return
     evidence = [str(run.success_event_id) for run in touched.runs.values() if run.success_event_id]
     lifecycle.resolve(

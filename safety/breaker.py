@@ -4,8 +4,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
-
 
 from safety import breaker_step, rules
 from safety.breaker_step import Admission, BreakerState, Outcome
@@ -100,7 +98,9 @@ def force(
     row = _locked(vendor)
     row.forced_reason = reason
     state = breaker_step.force(state_of(row), now=now, mode=mode, until=until)
-    _store(row, state, now=now, cause=reason, by=by, verb="breaker_forced" if mode else "breaker_freed")
+    _store(
+        row, state, now=now, cause=reason, by=by, verb="breaker_forced" if mode else "breaker_freed"
+    )
     return row
 
 
@@ -165,5 +165,3 @@ def _store(
             open_until=state.open_until.isoformat() if state.open_until else None,
             cause=cause,
         )
-
-

@@ -128,15 +128,15 @@ def _needed(facts: Facts) -> Gate:
         "yes",
         "recovery ledger",
         "skip",
-        detail="" if facts.is_still_needed else "The run has recovered meanwhile.",
+        detail=""
+        if facts.is_still_needed
+        else "The run has recovered, or its incident is ignored.",
     )
 
 
 def _switches(facts: Facts) -> Gate:
     held = "; ".join(facts.switches)
-    return Gate(
-        "kill_switch", not held, held or "off", "off", "kill switches", "park", detail=held
-    )
+    return Gate("kill_switch", not held, held or "off", "off", "kill switches", "park", detail=held)
 
 
 def _permissions(facts: Facts) -> Iterator[Gate]:
@@ -223,5 +223,3 @@ def _permit(name: str, permit: Permit, source: str) -> Gate:
         clears_at=permit.clears_at,
         detail="" if permit.allowed else f"{source[0].upper()}{source[1:]}: {permit.reason}.",
     )
-
-

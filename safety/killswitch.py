@@ -25,6 +25,10 @@ _EXCLUSIVE = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 _GLOBAL = "switch:global"
 
 
+# Telling people is never held by a wide switch: an operator who stops the machine still wants to hear of it.
+TELLING = frozenset({"escalate", "notify", "ticket"})
+
+
 class AlreadyActive(Exception):
     """The same scope and target is held already."""
 
@@ -40,6 +44,8 @@ class Scopes:
 
     def pairs(self) -> list[tuple[str, str]]:
         """(scope, target), always in this order: locks are taken in it."""
+        if self.action_type in TELLING:
+            return [(str(SwitchScope.ACTION_TYPE), self.action_type)]
         held = [(str(SwitchScope.TENANT), "")]
         if self.workflow_id:
             held.append((str(SwitchScope.WORKFLOW), str(self.workflow_id)))
@@ -75,7 +81,8 @@ def holding(scopes: Scopes, *, now: datetime) -> list[Held]:
     for scope, target in scopes.pairs():
         wanted |= Q(scope=scope, target=target)
     own = KillSwitch.objects.for_tenant(scopes.tenant_id).filter(wanted).filter(_active(now))
-    return _global(now) + [_held(row) for row in own.order_by("activated_at", "id")]
+    everywhere = [] if scopes.action_type in TELLING else _global(now)
+    return everywhere + [_held(row) for row in own.order_by("activated_at", "id")]
 
 
 def active(tenant_id: UUID, *, now: datetime) -> list[Held]:
@@ -214,5 +221,3 @@ def _held(row: KillSwitch) -> Held:
         row.activated_at,
         row.expires_at,
     )
-
-

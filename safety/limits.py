@@ -46,8 +46,8 @@ def take(vendor: Vendor, limit: RateLimit, *, now: datetime) -> Taken:
                 "tenant": vendor.tenant_id,
                 "vendor": vendor.id,
                 "now": now,
-                "interval": interval,
-                "burst": burst,
+                "interval": str(interval),
+                "burst": str(burst),
             },
         )
         if cursor.fetchone():

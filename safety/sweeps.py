@@ -1,7 +1,10 @@
 """The cross-tenant sweep over breakers: what time alone changes, without traffic."""
 
+from uuid import UUID
+
 from django.db import connection
 
+from awfdrs_site.lib import sweeping
 from safety import breaker
 from safety.models import CircuitBreaker
 from tenants import scoping
@@ -21,8 +24,10 @@ def reset_due(*, limit: int = SWEEP) -> int:
     with scoping.pipeline(), connection.cursor() as cursor:
         cursor.execute(_DUE, [limit])
         due = cursor.fetchall()
-    for tenant_id, breaker_id in due:
-        with scoping.bound(tenant_id, durable=True) as now:
-            mine = CircuitBreaker.objects.for_tenant(tenant_id).select_related("vendor")
-            breaker.tick(mine.get(pk=breaker_id), now=now)
-    return len(due)
+    return sweeping.each(due, _reset)
+
+
+def _reset(tenant_id: UUID, breaker_id: UUID) -> None:
+    with scoping.bound(tenant_id, durable=True) as now:
+        mine = CircuitBreaker.objects.for_tenant(tenant_id).select_related("vendor")
+        breaker.tick(mine.get(pk=breaker_id), now=now)

@@ -27,7 +27,7 @@ class TenantQuerySet(models.QuerySet[M]):
         return scoped
 
     def _clone(self) -> Self:
-        clone: Self = super()._clone()  # type: ignore[misc]
+        clone: Self = super()._clone()
         clone._tenant_named = self._tenant_named
         return clone
 

@@ -45,8 +45,15 @@ def wall(
 ) -> RunSQL:
     """The migration operation for one tenant-owned table."""
     return RunSQL(
-        statements(
-            table, app=app, pipeline=pipeline, platform=platform, lookup=lookup, tenant_is=tenant_is
+        tuple(
+            statements(
+                table,
+                app=app,
+                pipeline=pipeline,
+                platform=platform,
+                lookup=lookup,
+                tenant_is=tenant_is,
+            )
         ),
         RunSQL.noop,
     )
@@ -94,7 +101,12 @@ def partitioned_by_day(table: str, *rest: str) -> RunSQL:
 def first_partitions(table: str) -> RunSQL:
     """Today's partition and the next two, so that a fresh database takes events at once."""
     return RunSQL(
-        f"select awf_make_partition('{table}', (awf_now() at time zone 'UTC')::date + day)"
-        " from generate_series(0, 2) day",
+        [
+            (
+                "select awf_make_partition(%s, (awf_now() at time zone 'UTC')::date + day)"
+                " from generate_series(0, 2) day",
+                [table],
+            )
+        ],
         RunSQL.noop,
     )

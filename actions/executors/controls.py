@@ -61,12 +61,12 @@ def undo(action: Action, *, reason: str, by: Actor, now: datetime) -> dict[str, 
     return {"switch": str(again.pk)}
 
 
-def _force(
-    action: Action, *, by: Actor, now: datetime
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _force(action: Action, *, by: Actor, now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
     assert action.vendor is not None
     is_opening = action.action_type == ActionType.CIRCUIT_BREAKER_OPEN
-    before = CircuitBreaker.objects.for_tenant(action.tenant_id).filter(vendor=action.vendor).first()
+    before = (
+        CircuitBreaker.objects.for_tenant(action.tenant_id).filter(vendor=action.vendor).first()
+    )
     row = breaker.force(
         action.vendor,
         mode="forced_open" if is_opening else "forced_closed",
@@ -98,5 +98,3 @@ def _unforce(action: Action, *, reason: str, by: Actor, now: datetime) -> dict[s
         now=now,
     )
     return {"forced": row.forced, "version": row.version}
-
-

@@ -1,6 +1,7 @@
 """The retry webhook: asks the workflow to run again, signed, with one idempotency key for all attempts."""
 
 import json
+from dataclasses import replace
 
 from django.conf import settings
 
@@ -45,23 +46,26 @@ def perform(call: Call) -> Result:
 
 def _judge(answer: transport.Answer) -> Result:
     status = answer.status
-    seen = {
-        "response_status": status,
-        "excerpt": answer.excerpt,
-        "latency_ms": int(answer.latency_ms),
-    }
+    seen = Result(
+        "succeeded",
+        response_status=status,
+        excerpt=answer.excerpt,
+        latency_ms=int(answer.latency_ms),
+        says_vendor_is="success",
+    )
     if 200 <= status < 300:
-        return Result("succeeded", says_vendor_is="success", **seen)
+        return seen
     if status in RETRYABLE or status >= 500:
         after = transport.retry_after_seconds(
             answer.headers.get("retry-after", ""), now=clock.read()
         )
-        return Result(
-            "retryable",
+        return replace(
+            seen,
+            ending="retryable",
             error=f"The workflow answered {status}.",
             retry_after_seconds=after,
             says_vendor_is="failure",
-            **seen,
         )
     redirect = " Redirects are not followed." if 300 <= status < 400 else ""
-    return Result("final", error=f"The workflow answered {status}.{redirect}", **seen)
+    error = f"The workflow answered {status}.{redirect}"
+    return replace(seen, ending="final", error=error, says_vendor_is="ignored")

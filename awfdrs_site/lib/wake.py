@@ -1,4 +1,4 @@
-"""Wakes an idle worker through Celery, from the publisher thread and with 250 ms deadlines; at most ten times a second."""
+"""Wakes an idle worker through Celery: from the publisher thread, with 250 ms deadlines, at most ten times a second."""
 
 import threading
 import time

@@ -1,0 +1,20 @@
+"""How every sweep goes through its items: one that breaks is logged and stops no other."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+def each(items: Iterable[tuple[Any, ...]], do: Callable[..., object]) -> int:
+    """Call `do` with every item's values; returns how many did not break, so that a broken one never spins."""
+    done = 0
+    for item in items:
+        try:
+            do(*item)
+        except Exception:
+            logger.exception("sweep item %s failed", item)
+        else:
+            done += 1
+    return done
