@@ -119,7 +119,9 @@ class Attempt(TenantOwned):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             *TenantOwned.Meta.constraints,
             # nobody sends a numbered attempt without having inserted it (G6)
-            models.UniqueConstraint(fields=["tenant", "action", "number"], name="one_attempt_per_number"),
+            models.UniqueConstraint(
+                fields=["tenant", "action", "number"], name="one_attempt_per_number"
+            ),
             models.CheckConstraint(
                 condition=models.Q(status__in=AttemptStatus.values), name="attempt_status_known"
             ),

@@ -223,5 +223,3 @@ def _register(tenant_id: UUID, slugs: list[str], *, now: datetime) -> dict[str, 
         ignore_conflicts=True,
     )
     return dict(mine.filter(slug__in=slugs).values_list("slug", "id"))
-
-

@@ -62,7 +62,9 @@ class PendingEvent(TenantOwned):
     class Meta(TenantOwned.Meta):
         indexes: ClassVar[list[models.Index]] = [
             # the digest's claim, oldest first
-            models.Index(fields=["id"], condition=models.Q(poisoned_at=None), name="pending_in_order")
+            models.Index(
+                fields=["id"], condition=models.Q(poisoned_at=None), name="pending_in_order"
+            )
         ]
 
     def __str__(self) -> str:

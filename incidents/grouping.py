@@ -174,7 +174,9 @@ def _row(
         category=found.category,
         known=known,
     )
-    ruled = "severity" in in_force.values and not in_force.values["severity"].source.startswith("built")
+    ruled = "severity" in in_force.values and not in_force.values["severity"].source.startswith(
+        "built"
+    )
     vendor = vendors.get(first.event.vendor_name)
     return {
         "id": str(uuid7(now)),
@@ -236,5 +238,3 @@ def _journal_openings(opened: Sequence[Incident], *, now: datetime) -> None:
         by=SYSTEM,
         at=now,
     )
-
-

@@ -55,7 +55,9 @@ def fold(view: RunView, report: RunReport) -> RunView:
         last_failed_at=max(filter(None, [view.last_failed_at, report.occurred_at])),
         last_event_id=report.event_id,
     )
-    is_late = view.success_occurred_at is not None and report.occurred_at <= view.success_occurred_at
+    is_late = (
+        view.success_occurred_at is not None and report.occurred_at <= view.success_occurred_at
+    )
     if is_late or view.is_unrecovered:
         return view
     had_ended = view.state != RunState.RUNNING

@@ -129,7 +129,11 @@ def move(
     why = reason or note
     if status == Status.RESOLVED:
         return resolve(
-            incident, by=by, now=now, reason=why, waive_unrecovered=waive_unrecovered and bool(reason)
+            incident,
+            by=by,
+            now=now,
+            reason=why,
+            waive_unrecovered=waive_unrecovered and bool(reason),
         )
     verbs = {
         Status.ANALYZING: lambda: analyze(incident, by=by, now=now, note=why),
@@ -208,4 +212,3 @@ def _save(incident: Incident, verb: str, *, by: Actor, now: datetime, **detail: 
     )
     journal.record(incident, verb, by=by, at=now, **{k: v for k, v in detail.items() if v != ""})
     return incident
-

@@ -71,11 +71,14 @@ class Incident(TenantOwned):
         indexes: ClassVar[list[models.Index]] = [
             # the incident list with its tabs and filters
             models.Index(
-                fields=["tenant", "status", "severity", "-last_seen_at", "-id"], name="incident_list"
+                fields=["tenant", "status", "severity", "-last_seen_at", "-id"],
+                name="incident_list",
             ),
             models.Index(fields=["tenant", "-last_seen_at", "-id"], name="incident_latest"),
             # regressions: the last closed incident of a signature
-            models.Index(fields=["tenant", "signature", "-resolved_at"], name="incident_by_signature"),
+            models.Index(
+                fields=["tenant", "signature", "-resolved_at"], name="incident_by_signature"
+            ),
             # the sweep that finds undecided incidents
             models.Index(
                 fields=["opened_at"],
@@ -207,5 +210,3 @@ class Decision(TenantOwned):
 
     def __str__(self) -> str:
         return f"{self.choice} for {self.incident}"
-
-

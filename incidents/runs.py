@@ -117,7 +117,9 @@ def _new(tenant_id: UUID, key: Key) -> Run:
 
 def _hurt_by(said: Sequence[Reading], incidents: Mapping[str, Incident]) -> set[UUID]:
     return {
-        incidents[r.signature.hash].pk for r in said if r.signature and r.signature.hash in incidents
+        incidents[r.signature.hash].pk
+        for r in said
+        if r.signature and r.signature.hash in incidents
     }
 
 
@@ -163,9 +165,7 @@ def _save(runs: Iterable[Run]) -> None:
         journal.announce(run)
 
 
-def _count(
-    tenant_id: UUID, moves: Mapping[UUID, int], added: Mapping[UUID, int]
-) -> list[Incident]:
+def _count(tenant_id: UUID, moves: Mapping[UUID, int], added: Mapping[UUID, int]) -> list[Incident]:
     """Move the incidents' counts and say which have no hurt run left."""
     mine = Incident.objects.for_tenant(tenant_id).filter(pk__in={*moves, *added})
     emptied = []
@@ -177,5 +177,3 @@ def _count(
         if incident.unrecovered_runs == 0 and incident.affected_runs:
             emptied.append(incident)
     return emptied
-
-

@@ -16,7 +16,9 @@ from tenants.scoping import bound
 from tenants.states import Role, Scope
 
 VIEW = frozenset({"view"})
-TRIAGE = frozenset({"acknowledge", "resolve", "ignore", "escalate", "reopen", "waive", "stop", "act"})
+TRIAGE = frozenset(
+    {"acknowledge", "resolve", "ignore", "escalate", "reopen", "waive", "stop", "act"}
+)
 CONFIGURE = frozenset({"configure", "stop"})
 
 ROLE_VERBS: dict[str, frozenset[str]] = {

@@ -31,7 +31,9 @@ class Line:
     detail: dict[str, Any]
 
 
-def record(subject: TenantOwned, verb: str, *, by: Actor, at: datetime, **detail: Any) -> JournalEntry:
+def record(
+    subject: TenantOwned, verb: str, *, by: Actor, at: datetime, **detail: Any
+) -> JournalEntry:
     """Write one line in the transaction of the change and tell open consoles once it has committed."""
     return record_many([Line(subject, verb, detail)], by=by, at=at)[0]
 

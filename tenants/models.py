@@ -45,7 +45,9 @@ class TenantOwned(models.Model):
     class Meta:
         abstract = True
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["tenant", "id"], name="%(app_label)s_%(class)s_of_tenant")
+            models.UniqueConstraint(
+                fields=["tenant", "id"], name="%(app_label)s_%(class)s_of_tenant"
+            )
         ]
 
     if TYPE_CHECKING:
@@ -132,7 +134,8 @@ class Workflow(TenantOwned):
             *TenantOwned.Meta.constraints,
             models.UniqueConstraint(fields=["tenant", "slug"], name="one_workflow_per_slug"),
             models.CheckConstraint(
-                condition=models.Q(idempotent__in=Idempotent.values), name="workflow_idempotent_known"
+                condition=models.Q(idempotent__in=Idempotent.values),
+                name="workflow_idempotent_known",
             ),
         ]
 
@@ -164,7 +167,9 @@ class JournalEntry(TenantOwned, Happening):
         verbose_name_plural = "journal entries"
         indexes: ClassVar[list[models.Index]] = [
             # a subject's timeline, newest first
-            models.Index(fields=["tenant", "subject_type", "subject_id", "-id"], name="journal_of_subject"),
+            models.Index(
+                fields=["tenant", "subject_type", "subject_id", "-id"], name="journal_of_subject"
+            ),
             # the tenant's audit log
             models.Index(fields=["tenant", "-at", "-id"], name="journal_by_time"),
         ]

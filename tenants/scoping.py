@@ -76,7 +76,9 @@ def _block(block: Block, *, durable: bool) -> Iterator[datetime]:
                 yield now
         finally:
             _current.reset(token)
-        if nested:  # RELEASE SAVEPOINT would keep the inner role; a rollback gives it back by itself
+        if (
+            nested
+        ):  # RELEASE SAVEPOINT would keep the inner role; a rollback gives it back by itself
             _enter(outer)
 
 

@@ -13,7 +13,11 @@ def uuid7(at: datetime | None = None) -> UUID:
     milliseconds = time.time_ns() // 1_000_000 if at is None else int(at.timestamp() * 1000)
     random = secrets.randbits(_RANDOM_BITS)
     return UUID(
-        int=(milliseconds << 80) | (7 << 76) | ((random >> 62) << 64) | (2 << 62) | random & (1 << 62) - 1
+        int=(milliseconds << 80)
+        | (7 << 76)
+        | ((random >> 62) << 64)
+        | (2 << 62)
+        | random & (1 << 62) - 1
     )
 
 
