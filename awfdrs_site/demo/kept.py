@@ -38,7 +38,7 @@ def password() -> str:
     given = os.environ.get("DEMO_PASSWORD", "")
     if given and len(given) < PASSWORD_LEAST_CHARACTERS:
         raise CommandError(f"DEMO_PASSWORD needs {PASSWORD_LEAST_CHARACTERS} characters.")
-    return given or keep("password", lambda _: token_urlsafe(PASSWORD_BYTES))
+    return given or keep("password", lambda old: old or token_urlsafe(PASSWORD_BYTES))
 
 
 def key(company: Company, name: str) -> str:
@@ -81,6 +81,11 @@ def keep(name: str, make: Callable[[str], str]) -> str:
         if value != kept:
             write_private(_path("demo.json"), json.dumps(values | {name: value}, indent=1))
         return value
+
+
+def known(name: str) -> str:
+    """What is kept under `name`, without asking the database; "" when nothing is."""
+    return read_values(_path("demo.json")).get(name, "")
 
 
 def _path(name: str) -> Path:

@@ -100,7 +100,7 @@ def _person(person: Person, *, password: str) -> None:
     if not user.check_password(password):
         user.set_password(password)
         user.save(update_fields=["password"])
-    if person.works_at is not None:
+    if person.works_at is not None and person.role is not None:
         with scoping.platform():
             Membership.objects.get_or_create(
                 tenant_id=person.works_at.id, user=user, defaults={"role": person.role}
