@@ -33,6 +33,7 @@ from tests import databases  # noqa: E402
 if TYPE_CHECKING:
     from pytest_django.plugin import DjangoDbBlocker
 
+pytest_plugins = ["tests.cast"]
 Travel = Callable[..., None]
 
 

@@ -1,0 +1,198 @@
+"""Rows for tests that need some: every factory writes inside the block that may write its table."""
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import factory
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
+from django.db import models
+from factory.django import DjangoModelFactory
+
+from actions.models import Action, Attempt
+from awfdrs_site.lib import clock
+from incidents.models import AffectedRun, Decision, Incident, Run
+from incidents.states import RunState
+from safety.models import CircuitBreaker
+from tenants import scoping
+from tenants.models import Membership, Tenant, Vendor, Workflow
+from tenants.states import Idempotent, Role
+
+PASSWORD = "correct horse battery staple"
+M = TypeVar("M", bound=models.Model)
+
+
+@cache
+def _password_hash() -> str:
+    return make_password(PASSWORD)  # once a process: a slow hash is slow on purpose
+
+
+class Factory(DjangoModelFactory, Generic[M]):  # type: ignore[misc]
+    """`SomeFactory(field=…)` stores a row, and the rows it refers to, in one block."""
+
+    class Meta:
+        abstract = True
+
+    if TYPE_CHECKING:
+
+        def __new__(cls, **fields: Any) -> M: ...  # type: ignore[misc]
+
+    @classmethod
+    def _block(cls, _fields: dict[str, Any]) -> AbstractContextManager[datetime]:
+        return scoping.platform()
+
+    @classmethod
+    def _generate(cls, strategy: str, params: dict[str, Any]) -> Any:
+        with cls._block(params):
+            return super()._generate(strategy, params)
+
+
+class TenantFactory(Factory[Tenant]):
+    class Meta:
+        model = Tenant
+
+    name = factory.Sequence(lambda n: f"Tenant {n}")
+    slug = factory.Sequence(lambda n: f"tenant-{n}")
+
+
+class UserFactory(Factory[User]):
+    class Meta:
+        model = User
+
+    username = factory.Sequence(lambda n: f"person{n}")
+    email = factory.LazyAttribute(lambda user: f"{user.username}@example.org")
+    password = factory.LazyFunction(_password_hash)
+
+
+class MembershipFactory(Factory[Membership]):
+    class Meta:
+        model = Membership
+
+    user = factory.SubFactory(UserFactory)
+    role = Role.OPERATOR
+
+
+class OwnedFactory(Factory[M]):
+    """Rows that the application itself writes, in its tenant's block. `tenant=` is always given."""
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def _block(cls, fields: dict[str, Any]) -> AbstractContextManager[datetime]:
+        return scoping.bound(fields["tenant"].pk)
+
+
+def _of_tenant(sub: type[Factory[Any]], **fields: Any) -> Any:
+    return factory.SubFactory(sub, tenant=factory.SelfAttribute("..tenant"), **fields)
+
+
+class VendorFactory(OwnedFactory[Vendor]):
+    class Meta:
+        model = Vendor
+
+    name = factory.Sequence(lambda n: f"vendor{n}")
+
+
+class WorkflowFactory(OwnedFactory[Workflow]):
+    class Meta:
+        model = Workflow
+
+    slug = factory.Sequence(lambda n: f"workflow-{n}")
+    idempotent = Idempotent.KEY
+
+
+class BreakerFactory(OwnedFactory[CircuitBreaker]):
+    class Meta:
+        model = CircuitBreaker
+
+    vendor = _of_tenant(VendorFactory)
+
+
+class IncidentFactory(OwnedFactory[Incident]):
+    """Not how incidents come to be (that is the digest): for what only looks at them."""
+
+    class Meta:
+        model = Incident
+
+    number = factory.Sequence(lambda n: 1000 + n)  # out of the way of digested ones
+    title = factory.Sequence(lambda n: f"Payment failed at step {n}")
+    category = "transient_error"
+    workflow = _of_tenant(WorkflowFactory)
+    signature = factory.Sequence(lambda n: f"{n:032x}")
+    signature_version = 1
+    event_count = 1
+    first_seen_at = factory.LazyFunction(clock.read)
+    last_seen_at = factory.SelfAttribute("first_seen_at")
+    opened_at = factory.SelfAttribute("first_seen_at")
+
+
+class RunFactory(OwnedFactory[Run]):
+    class Meta:
+        model = Run
+
+    workflow = _of_tenant(WorkflowFactory)
+    run_id = factory.Sequence(lambda n: f"run-{n}")
+    state = RunState.FAILED
+    first_failed_at = factory.LazyFunction(clock.read)
+    last_failed_at = factory.SelfAttribute("first_failed_at")
+
+
+class AffectedRunFactory(OwnedFactory[AffectedRun]):
+    """Give `incident=`; its counts are yours to set."""
+
+    class Meta:
+        model = AffectedRun
+
+    run = factory.SubFactory(
+        RunFactory,
+        tenant=factory.SelfAttribute("..tenant"),
+        workflow=factory.SelfAttribute("..incident.workflow"),
+        incident=factory.SelfAttribute("..incident"),
+    )
+
+
+class DecisionFactory(OwnedFactory[Decision]):
+    class Meta:
+        model = Decision
+
+    incident = _of_tenant(IncidentFactory)
+    kind = "rule_based"
+    choice = "retry"
+    category = "transient_error"
+    confidence = 0.95
+    reasons = factory.LazyFunction(lambda: ["code payment_timeout"])
+    inputs = factory.LazyFunction(dict)
+    rules = factory.LazyFunction(dict)
+    gates = factory.LazyFunction(list)
+    engine_version = "test"
+    input_hash = "0" * 64
+    correlation_id = "test"
+    created_at = factory.LazyFunction(clock.read)
+
+
+class ActionFactory(OwnedFactory[Action]):
+    class Meta:
+        model = Action
+
+    action_type = "retry"
+    dedupe_key = factory.Sequence(lambda n: f"test:{n}")
+    incident = _of_tenant(IncidentFactory)
+    workflow = factory.SelfAttribute("incident.workflow")
+    attempts_max = 3
+    requested_by = "test"
+    correlation_id = "test"
+    created_at = factory.LazyFunction(clock.read)
+    run_at = factory.SelfAttribute("created_at")
+
+
+class AttemptFactory(OwnedFactory[Attempt]):
+    class Meta:
+        model = Attempt
+
+    action = _of_tenant(ActionFactory)
+    number = 1
+    lease_token = 1
+    started_at = factory.LazyFunction(clock.read)
