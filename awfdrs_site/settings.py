@@ -279,7 +279,7 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="awfdrs@localhost")
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["tenants.api.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["awfdrs_site.lib.bodies.StrictJSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.auth.CallerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [],
     "EXCEPTION_HANDLER": "awfdrs_site.lib.api_errors.exception_handler",

@@ -1,0 +1,217 @@
+"""HTTP answers about what is done: actions, their verbs, and workflows with the secret that signs their retries."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from actions import lifecycle, planning, signing
+from actions.executors.controls import Conflict
+from actions.lifecycle import ActionRefused, NotReversible
+from actions.models import Action
+from actions.serializers import (
+    ActionDetailSerializer,
+    ActionFilters,
+    ActionSerializer,
+    RegisteredSerializer,
+    WorkflowFilters,
+    WorkflowRegistration,
+    WorkflowSerializer,
+)
+from actions.transport import Refused, check_url
+from awfdrs_site.lib import clock
+from awfdrs_site.lib.ids import uuid7
+from awfdrs_site.lib.pagination import Listing
+from awfdrs_site.lib.problems import FieldError, Problem
+from events.ingest import WORKFLOW_LIMIT
+from incidents.api import OneIncident
+from tenants import journal, secrets
+from tenants.api import TenantAPIView, get_or_404
+from tenants.models import Vendor, Workflow
+from tenants.serializers import ReasonOrNote
+
+URL_FIELDS = ("retry_url", "status_url", "compensate_url")
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the verbs of `lifecycle` and `planning` raise, as the problems of API.md."""
+    try:
+        yield
+    except ActionRefused as refused:
+        raise Problem(
+            "transition_refused", str(refused.args[0]), allowed=list(refused.allowed)
+        ) from refused
+    except (NotReversible, Conflict) as refused:
+        raise Problem("conflict", str(refused.args[0])) from refused
+
+
+class Actions(TenantAPIView):
+    verbs: ClassVar[Mapping[str, str]] = {"get": "view"}
+    listing = Listing(ActionSerializer, ActionFilters, orders={"id": "id", "run_at": "run_at"})
+
+    def get(self, request: Request) -> Response:
+        return self.listing.answer(request, actions_of(self))
+
+
+class IncidentActions(OneIncident):
+    verbs: ClassVar[Mapping[str, str]] = {"get": "view"}
+    listing = Listing(ActionSerializer)
+
+    def get(self, request: Request, pk: UUID) -> Response:
+        return self.listing.answer(request, actions_of(self).filter(incident_id=pk))
+
+
+class OneAction(TenantAPIView):
+    subject: Action
+
+    def find(self, **kwargs: Any) -> Action:
+        return get_or_404(actions_of(self).with_attempts(), pk=kwargs["pk"])  # type: ignore[attr-defined]
+
+
+class ActionDetail(OneAction):
+    verbs: ClassVar[Mapping[str, str]] = {"get": "view"}
+
+    @extend_schema(responses=ActionDetailSerializer)
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(ActionDetailSerializer(self.subject).data)
+
+
+class ActionVerb(OneAction):
+    """POST …/approve and its like: one verb, an optional reason, the action as it is afterwards."""
+
+    verbs: ClassVar[Mapping[str, str]] = {"post": "act"}
+    act: Callable[..., Action]
+    takes_reason: ClassVar[bool] = True
+
+    @extend_schema(request=ReasonOrNote, responses=ActionDetailSerializer)
+    def post(self, request: Request, pk: UUID) -> Response:
+        said = self.body(ReasonOrNote)
+        why = {"reason": said["reason"] or said["note"]} if self.takes_reason else {}
+        with refusals():
+            type(self).act(self.subject, by=self.caller.actor, now=clock.now(), **why)
+        return self.wrote(_written(self, pk))
+
+
+class ActionApprove(ActionVerb):
+    act = staticmethod(lifecycle.approve)
+    takes_reason = False
+
+
+class ActionReject(ActionVerb):
+    act = staticmethod(lifecycle.reject)
+
+
+class ActionSkip(ActionVerb):
+    act = staticmethod(lifecycle.skip)
+
+
+class ActionRun(ActionVerb):
+    act = staticmethod(lifecycle.run_now)
+    takes_reason = False
+
+
+class ActionReverse(OneAction):
+    verbs: ClassVar[Mapping[str, str]] = {"post": "act"}
+
+    @extend_schema(
+        request=ReasonOrNote,
+        responses={
+            201: ActionDetailSerializer,
+            200: OpenApiResponse(ActionDetailSerializer, "A dry run."),
+        },
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        said = self.body(ReasonOrNote)
+        with refusals():
+            reversing = planning.reverse(
+                self.subject,
+                reason=said["reason"] or said["note"],
+                by=self.caller.actor,
+                now=clock.now(),
+            )
+        return self.wrote(_written(self, reversing.pk), status=HTTPStatus.CREATED)
+
+
+class Workflows(TenantAPIView):
+    verbs: ClassVar[Mapping[str, str]] = {"get": "view", "post": "configure"}
+    listing = Listing(
+        WorkflowSerializer, WorkflowFilters, orders={"slug": "slug"}, default_order="slug"
+    )
+
+    def get(self, request: Request) -> Response:
+        mine = Workflow.objects.for_tenant(self.caller.tenant).select_related("vendor")
+        return self.listing.answer(request, mine)
+
+    @extend_schema(
+        request=WorkflowRegistration,
+        responses={
+            201: RegisteredSerializer,
+            200: OpenApiResponse(RegisteredSerializer, "A dry run."),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        asked = self.body(WorkflowRegistration)
+        _refuse_urls(asked)
+        mine = Workflow.objects.for_tenant(self.caller.tenant)
+        if mine.count() >= WORKFLOW_LIMIT:
+            raise Problem("conflict", f"A tenant has at most {WORKFLOW_LIMIT} workflows.")
+        workflow, secret = self._register(asked)
+        workflow.retry_secret = secret  # type: ignore[attr-defined]
+        return self.wrote(RegisteredSerializer(workflow).data, status=HTTPStatus.CREATED)
+
+    def _register(self, asked: Mapping[str, Any]) -> tuple[Workflow, str]:
+        """The unique constraint decides between two that register one slug at once."""
+        tenant_id, now, secret = self.caller.tenant.id, clock.now(), signing.new_secret()
+        workflow = Workflow(
+            id=uuid7(now),
+            tenant_id=tenant_id,
+            created_at=now,
+            **{**asked, "vendor": _vendor(tenant_id, asked.get("vendor"))},
+        )
+        workflow.retry_secret_sealed = secrets.seal(secret, tenant_id=tenant_id, row_id=workflow.pk)
+        Workflow.objects.bulk_create([workflow], ignore_conflicts=True)
+        stored = Workflow.objects.for_tenant(tenant_id).get(slug=workflow.slug)
+        if stored.pk != workflow.pk:
+            raise Problem("conflict", "This slug is registered already.", id=str(stored.pk))
+        journal.record(
+            workflow, "workflow_registered", by=self.caller.actor, at=now, slug=workflow.slug
+        )
+        return workflow, secret
+
+
+def actions_of(view: TenantAPIView) -> QuerySet[Action]:
+    return Action.objects.for_tenant(view.caller.tenant).for_list()
+
+
+def _written(view: OneAction, pk: UUID) -> Mapping[str, Any]:
+    found = view.find(pk=pk)
+    data: Mapping[str, Any] = ActionDetailSerializer(found).data
+    return data
+
+
+def _refuse_urls(asked: Mapping[str, Any]) -> None:
+    errors = []
+    for name in URL_FIELDS:
+        try:
+            if name in asked:
+                check_url(asked[name], allow_cidrs=settings.OUTBOUND_ALLOW_CIDRS)
+        except Refused as refused:
+            errors.append(FieldError(f"/{name}", "refused", str(refused.args[0])))
+    if errors:
+        raise Problem("validation_failed", errors=errors)
+
+
+def _vendor(tenant_id: UUID, name: str | None) -> Vendor | None:
+    if name is None:
+        return None
+    Vendor.objects.bulk_create([Vendor(tenant_id=tenant_id, name=name)], ignore_conflicts=True)
+    found: Vendor = Vendor.objects.for_tenant(tenant_id).get(name=name)
+    return found

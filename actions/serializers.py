@@ -1,0 +1,176 @@
+"""How actions, attempts and workflows are asked for and written in the API."""
+
+from datetime import datetime
+from typing import Any
+
+import django_filters as filters
+from django.utils.dateparse import parse_datetime
+from rest_framework import serializers
+
+from actions.models import Action, Attempt
+from actions.states import ActionType, Status
+from awfdrs_site.lib.params import IdFilter, InstantFilter, TextFilter
+from incidents.serializers import vendor_filter, workflow_filter
+from tenants.models import Workflow
+from tenants.serializers import SlugField, TextField, VerbSerializer
+from tenants.states import Idempotent
+
+URL_CHARACTERS = 2000
+
+
+class ActionFilters(filters.FilterSet):  # type: ignore[misc]  # the library has no types
+    status = filters.ChoiceFilter(choices=Status.choices)
+    action_type = filters.ChoiceFilter(choices=ActionType.choices)
+    incident = IdFilter(field_name="incident_id")
+    run = IdFilter(field_name="run_id")
+    workflow = workflow_filter()
+    vendor = vendor_filter()
+    since = InstantFilter(field_name="created_at", lookup_expr="gte")
+    until = InstantFilter(field_name="created_at", lookup_expr="lt")
+
+
+class WorkflowFilters(filters.FilterSet):  # type: ignore[misc]
+    slug = TextFilter()
+    vendor = vendor_filter()
+
+
+class AttemptSerializer(serializers.ModelSerializer[Attempt]):
+    request = serializers.DictField()
+
+    class Meta:
+        model = Attempt
+        fields = (
+            "number",
+            "status",
+            "request",
+            "response_status",
+            "response_excerpt",
+            "error",
+            "started_at",
+            "finished_at",
+            "latency_ms",
+            "is_unattended",
+        )
+        read_only_fields = fields
+
+
+class ActionSerializer(serializers.ModelSerializer[Action]):
+    workflow = serializers.CharField(source="workflow.slug", default=None, allow_null=True)
+    vendor = serializers.CharField(source="vendor.name", default=None, allow_null=True)
+    run = serializers.CharField(source="run.run_id", default=None, allow_null=True)
+    verification = serializers.SerializerMethodField()
+    parameters = serializers.DictField()
+    result = serializers.DictField()
+    idempotency_key = serializers.CharField()
+
+    class Meta:
+        model = Action
+        fields = (
+            "id",
+            "tenant_id",
+            "action_type",
+            "status",
+            "verification",
+            "incident_id",
+            "run_id",
+            "run",
+            "decision_id",
+            "workflow",
+            "vendor",
+            "reverses_id",
+            "parameters",
+            "result",
+            "waiting_reason",
+            "attempts_made",
+            "attempts_max",
+            "run_at",
+            "idempotency_key",
+            "requested_by",
+            "correlation_id",
+            "created_at",
+            "started_at",
+            "settled_at",
+            "version",
+        )
+        read_only_fields = fields
+
+    def get_verification(self, action: Action) -> str | None:
+        return action.verification or None
+
+
+class GateSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    passed = serializers.BooleanField()
+    value = serializers.CharField()
+    limit = serializers.CharField()
+    source = serializers.CharField()
+    clears_at = serializers.DateTimeField(allow_null=True)
+    detail = serializers.CharField(allow_blank=True)
+
+
+class ActionDetailSerializer(ActionSerializer):
+    attempts = AttemptSerializer(many=True)
+    gates = serializers.ListField(child=GateSerializer())
+    policy = serializers.DictField()
+    previous_state = serializers.DictField()
+    earliest_possible_at = serializers.SerializerMethodField()
+
+    class Meta(ActionSerializer.Meta):
+        fields = (
+            *ActionSerializer.Meta.fields,
+            "attempts",
+            "gates",
+            "policy",
+            "previous_state",
+            "earliest_possible_at",
+        )
+        read_only_fields = fields
+
+    def get_earliest_possible_at(self, action: Action) -> datetime | None:
+        """When it may start at the earliest; null where it is settled or waits for a person."""
+        if action.status != Status.PENDING:
+            return None
+        clears = [
+            parse_datetime(gate["clears_at"]) if gate["clears_at"] else None
+            for gate in action.gates
+            if not gate["passed"]
+        ]
+        return max([action.run_at, *(moment for moment in clears if moment is not None)])
+
+
+class WorkflowSerializer(serializers.ModelSerializer[Workflow]):
+    vendor = serializers.CharField(source="vendor.name", default=None, allow_null=True)
+
+    class Meta:
+        model = Workflow
+        fields = (
+            "id",
+            "tenant_id",
+            "slug",
+            "name",
+            "retry_url",
+            "status_url",
+            "compensate_url",
+            "idempotent",
+            "vendor",
+            "created_at",
+        )
+        read_only_fields = fields
+
+
+class RegisteredSerializer(WorkflowSerializer):
+    retry_secret = serializers.CharField(help_text="Shown this once.")
+
+    class Meta(WorkflowSerializer.Meta):
+        fields = (*WorkflowSerializer.Meta.fields, "retry_secret")
+        read_only_fields = fields
+
+
+class WorkflowRegistration(VerbSerializer):
+    slug = SlugField()
+    name = TextField(required=False, allow_blank=True, max_length=200)
+    retry_url = TextField(required=False, max_length=URL_CHARACTERS)
+    status_url = TextField(required=False, max_length=URL_CHARACTERS)
+    compensate_url = TextField(required=False, max_length=URL_CHARACTERS)
+    idempotent = serializers.ChoiceField(choices=Idempotent.choices, required=False)
+    vendor = TextField(required=False, max_length=100)

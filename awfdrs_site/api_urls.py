@@ -1,0 +1,52 @@
+"""Every route of the API, under /api/v1; each answers with and without the trailing slash."""
+
+from django.urls import URLPattern, path
+
+from actions import api as actions
+from actions.outlook import ABOVE
+from awfdrs_site import health
+from events.api import EventBatch
+from incidents import api as incidents
+from safety import api as safety
+
+canonical: list[URLPattern] = [
+    path("health", health.health, name="health"),
+    path("health/ready", health.ready, name="health-ready"),
+    path("health/pipeline", health.pipeline, name="health-pipeline"),
+    path("events", incidents.Events.as_view(), name="events"),
+    path("events/batch", EventBatch.as_view(), name="event-batch"),
+    path("events/<id:pk>", incidents.EventDetail.as_view(), name="event"),
+    path("incidents", incidents.Incidents.as_view(), name="incidents"),
+    path("incidents/<id:pk>", incidents.IncidentDetail.as_view(above=ABOVE), name="incident"),
+    path("incidents/<id:pk>/events", incidents.IncidentEvents.as_view()),
+    path("incidents/<id:pk>/decisions", incidents.IncidentDecisions.as_view()),
+    path("incidents/<id:pk>/timeline", incidents.IncidentTimeline.as_view()),
+    path("incidents/<id:pk>/runs", incidents.IncidentRuns.as_view()),
+    path("incidents/<id:pk>/status", incidents.IncidentStatus.as_view()),
+    path("incidents/<id:pk>/ignore", incidents.IncidentIgnore.as_view()),
+    path("incidents/<id:pk>/acknowledge", incidents.IncidentAcknowledge.as_view()),
+    path("incidents/<id:pk>/escalate", incidents.IncidentEscalate.as_view()),
+    path("incidents/<id:pk>/reopen", incidents.IncidentReopen.as_view()),
+    path("incidents/<id:pk>/actions", actions.IncidentActions.as_view()),
+    path("runs", incidents.Runs.as_view(), name="runs"),
+    path("runs/<id:pk>", incidents.RunDetail.as_view(), name="run"),
+    path("runs/<id:pk>/waive", incidents.RunWaive.as_view()),
+    path("actions", actions.Actions.as_view(), name="actions"),
+    path("actions/<id:pk>", actions.ActionDetail.as_view(), name="action"),
+    path("actions/<id:pk>/approve", actions.ActionApprove.as_view()),
+    path("actions/<id:pk>/reject", actions.ActionReject.as_view()),
+    path("actions/<id:pk>/skip", actions.ActionSkip.as_view()),
+    path("actions/<id:pk>/run", actions.ActionRun.as_view()),
+    path("actions/<id:pk>/reverse", actions.ActionReverse.as_view()),
+    path("workflows", actions.Workflows.as_view(), name="workflows"),
+    path("vendors", safety.Vendors.as_view(), name="vendors"),
+    path("vendors/<id:pk>/breaker", safety.VendorBreaker.as_view()),
+    path("kill-switches", safety.KillSwitches.as_view(), name="kill-switches"),
+    path("kill-switches/<id:pk>/lift", safety.KillSwitchLift.as_view()),
+    path("rules/effective", safety.EffectiveRules.as_view(), name="rules-effective"),
+]
+# The same views again, not a redirect: a POST would lose its body.
+slashed = [path(f"{route.pattern}/", route.callback) for route in canonical]
+
+app_name = "api"
+urlpatterns = [*canonical, *slashed]

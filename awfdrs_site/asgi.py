@@ -1,0 +1,98 @@
+"""The ASGI application: HTTP with a limit on bodies before they are read, and the live feed's websocket."""
+
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from uuid import uuid4
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "awfdrs_site.settings")
+django_application = get_asgi_application()  # apps are loaded from here on
+
+from channels.auth import AuthMiddlewareStack  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
+
+from awfdrs_site.lib import bodies  # noqa: E402
+from awfdrs_site.lib.api_errors import MEDIA_TYPE  # noqa: E402
+from awfdrs_site.lib.correlation import HEADER  # noqa: E402
+from awfdrs_site.lib.problems import Problem, as_dict  # noqa: E402
+from awfdrs_site.routing import websocket_urlpatterns  # noqa: E402
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BATCH_PATH = "/api/v1/events/batch"
+_CORRELATION = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+class BodyTooLarge(Exception):
+    """More came than the path takes; raised where the body is read, answered by the guard."""
+
+
+class BodyLimit:
+    """Refuses a body that is too large by what it announces, or by what comes without announcement."""
+
+    def __init__(self, inner: Application) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.inner(scope, receive, send)
+            return
+        limit = limit_of(scope["path"])
+        headers = dict(scope["headers"])
+        try:
+            if int(headers.get(b"content-length", b"0")) > limit:
+                raise BodyTooLarge
+            await self.inner(scope, _counting(receive, limit), send)
+        except BodyTooLarge:
+            await _refuse(scope, headers, limit, send)
+
+
+def limit_of(path: str) -> int:
+    return bodies.BATCH_BYTES if path.rstrip("/") == BATCH_PATH else bodies.EVENT_BYTES
+
+
+def _counting(receive: Receive, limit: int) -> Receive:
+    came = 0
+
+    async def counted() -> Message:
+        nonlocal came
+        message = await receive()
+        came += len(message.get("body", b""))
+        if came > limit:
+            raise BodyTooLarge
+        return message
+
+    return counted
+
+
+async def _refuse(scope: Scope, headers: dict[bytes, bytes], limit: int, send: Send) -> None:
+    given = headers.get(HEADER.lower().encode(), b"")
+    correlation_id = given.decode() if _CORRELATION.fullmatch(given) else str(uuid4())
+    problem = Problem("too_large", f"At most {limit} bytes are read here.")
+    body = as_dict(problem, instance=scope["path"][:500], correlation_id=correlation_id)
+    answer = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (HEADER.lower().encode(), correlation_id.encode()),
+        (b"connection", b"close"),  # the rest of the body is not read
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": answer})
+    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+
+application = ProtocolTypeRouter(
+    {
+        "http": BodyLimit(django_application),
+        "websocket": AllowedHostsOriginValidator(
+            AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
+        ),
+    }
+)

@@ -1,0 +1,8 @@
+"""The WSGI application, for servers that have no websockets to offer."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "awfdrs_site.settings")
+application = get_wsgi_application()

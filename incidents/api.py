@@ -1,0 +1,310 @@
+"""HTTP answers about events, incidents and runs: each translates once."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.db.models import Case, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from awfdrs_site.lib import clock
+from awfdrs_site.lib.pagination import Listing
+from awfdrs_site.lib.problems import Problem
+from events.api import EventDoor
+from events.models import Event
+from incidents import lifecycle
+from incidents.lifecycle import StaleVersion, TransitionRefused, UnrecoveredRuns
+from incidents.models import AffectedRun, Decision, EventLink, Incident, Run
+from incidents.presentation.shapes import NOTHING_ABOVE, Above
+from incidents.serializers import (
+    DecisionSerializer,
+    EventFilters,
+    EventSerializer,
+    IncidentDetailSerializer,
+    IncidentFilters,
+    IncidentSerializer,
+    MomentSerializer,
+    RunFilters,
+    RunSerializer,
+    StatusMove,
+)
+from incidents.states import Severity
+from tenants.api import TenantAPIView, get_or_404
+from tenants.journal import Actor
+from tenants.models import JournalEntry
+from tenants.serializers import ReasonGiven, ReasonOrNote
+
+RUNS_NAMED = 100  # of those that keep an incident from being resolved; the count says how many
+DECISIONS_SHOWN = 20
+_RANK = Case(
+    *(When(severity=severity, then=Value(rank)) for rank, severity in enumerate(Severity.values)),
+    output_field=IntegerField(),
+)
+_OF_INCIDENT = {"get": "view"}
+
+
+def events_of(tenant_id: UUID) -> QuerySet[Event]:
+    """Events with what the digest made of them."""
+    link = EventLink.objects.for_tenant(tenant_id).filter(pk=OuterRef("pk"))
+    rows: QuerySet[Event] = Event.objects.for_tenant(tenant_id)
+    return rows.select_related("workflow").annotate(
+        outcome=Subquery(link.values("outcome")[:1]),
+        incident_id=Subquery(link.values("incident_id")[:1]),
+    )
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the verbs of `lifecycle` raise, as the problems of API.md."""
+    try:
+        yield
+    except TransitionRefused as refused:
+        raise Problem(
+            "transition_refused", str(refused.args[0]), allowed=list(refused.allowed)
+        ) from refused
+    except StaleVersion as stale:
+        current = IncidentSerializer(stale.incident).data
+        raise Problem("stale_version", current=current) from stale
+    except UnrecoveredRuns as left:
+        raise Problem(
+            "unrecovered_runs",
+            "Recover them, or waive them with waive_unrecovered and a reason.",
+            unrecovered=len(left.runs),
+            runs=RunSerializer(left.runs[:RUNS_NAMED], many=True).data,
+        ) from left
+
+
+class Events(EventDoor):
+    """POST is the door of `events`; GET knows what became of them, so it lives here."""
+
+    verbs: ClassVar[Mapping[str, str]] = {"get": "view", "post": "ingest"}
+    listing = Listing(EventSerializer, EventFilters)
+
+    def get(self, request: Request) -> Response:
+        return self.listing.answer(request, events_of(self.caller.tenant.id))
+
+
+class EventDetail(TenantAPIView):
+    verbs: ClassVar[Mapping[str, str]] = {"get": "view"}
+
+    def find(self, **kwargs: Any) -> Event:
+        return get_or_404(events_of(self.caller.tenant.id), pk=kwargs["pk"])
+
+    @extend_schema(responses=EventSerializer)
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(EventSerializer(self.subject).data)
+
+
+class Incidents(TenantAPIView):
+    verbs: ClassVar[Mapping[str, str]] = {"get": "view"}
+    listing = Listing(
+        IncidentSerializer,
+        IncidentFilters,
+        orders={
+            "last_seen_at": "last_seen_at",
+            "first_seen_at": "first_seen_at",
+            "severity": "severity_rank",
+            "number": "number",
+            "event_count": "event_count",
+            "unrecovered_runs": "unrecovered_runs",
+        },
+        default_order="-last_seen_at",
+    )
+
+    def get(self, request: Request) -> Response:
+        rows = Incident.objects.for_tenant(self.caller.tenant).for_list()
+        return self.listing.answer(request, rows.annotate(severity_rank=_RANK))
+
+
+class OneIncident(TenantAPIView):
+    """Finds the incident in the path, for everything below it."""
+
+    subject: Incident
+
+    def find(self, **kwargs: Any) -> Incident:
+        mine = Incident.objects.for_tenant(self.caller.tenant).for_list()
+        return get_or_404(mine, pk=kwargs["pk"])
+
+
+class IncidentDetail(OneIncident):
+    verbs: ClassVar[Mapping[str, str]] = _OF_INCIDENT
+    above: Above = NOTHING_ABOVE  # the composition root passes what is planned
+
+    @extend_schema(responses=IncidentDetailSerializer)
+    def get(self, request: Request, pk: UUID) -> Response:
+        incident = self.subject
+        outlook = self.above.outlooks(incident.tenant_id, [incident.pk]).get(incident.pk)
+        mine = Decision.objects.for_tenant(self.caller.tenant).filter(incident=incident)
+        incident.recent_decisions = mine.order_by("-id")[:DECISIONS_SHOWN]  # type: ignore[attr-defined]
+        incident.analysis = {  # type: ignore[attr-defined]
+            "classification": incident.classification,
+            "signature_components": incident.signature_components,
+            "hypotheses": [],
+            "similar": [],
+        }
+        incident.next = asdict(outlook) if outlook else None  # type: ignore[attr-defined]
+        data = IncidentDetailSerializer(incident).data
+        return Response(data, headers={"ETag": f'"{incident.version}"'})
+
+
+class IncidentEvents(OneIncident):
+    verbs: ClassVar[Mapping[str, str]] = _OF_INCIDENT
+    listing = Listing(EventSerializer)
+
+    def get(self, request: Request, pk: UUID) -> Response:
+        links = EventLink.objects.for_tenant(self.caller.tenant).filter(incident_id=pk)
+        mine = events_of(self.caller.tenant.id).filter(pk__in=links.values("pk"))
+        return self.listing.answer(request, mine)
+
+
+class IncidentDecisions(OneIncident):
+    verbs: ClassVar[Mapping[str, str]] = _OF_INCIDENT
+    listing = Listing(DecisionSerializer)
+
+    def get(self, request: Request, pk: UUID) -> Response:
+        mine = Decision.objects.for_tenant(self.caller.tenant)
+        return self.listing.answer(request, mine.filter(incident_id=pk))
+
+
+class IncidentTimeline(OneIncident):
+    """Lines about the incident itself and about what was done for it: those name it in their detail."""
+
+    verbs: ClassVar[Mapping[str, str]] = _OF_INCIDENT
+    listing = Listing(MomentSerializer)
+
+    def get(self, request: Request, pk: UUID) -> Response:
+        mine = JournalEntry.objects.for_tenant(self.caller.tenant)
+        about = Q(subject_type="incident", subject_id=str(pk))
+        done_for_it = Q(subject_type="action", detail__incident=str(pk))
+        return self.listing.answer(request, mine.filter(about | done_for_it))
+
+
+class IncidentRuns(OneIncident):
+    verbs: ClassVar[Mapping[str, str]] = _OF_INCIDENT
+    listing = Listing(RunSerializer)
+
+    def get(self, request: Request, pk: UUID) -> Response:
+        hurt = AffectedRun.objects.for_tenant(self.caller.tenant).filter(incident_id=pk)
+        mine = Run.objects.for_tenant(self.caller.tenant).select_related("workflow")
+        return self.listing.answer(request, mine.filter(pk__in=hurt.values("run_id")))
+
+
+class IncidentStatus(OneIncident):
+    verbs: ClassVar[Mapping[str, str]] = {"patch": "resolve"}
+
+    @extend_schema(request=StatusMove, responses=IncidentSerializer)
+    def patch(self, request: Request, pk: UUID) -> Response:
+        asked = self.body(StatusMove)
+        version = asked.pop("version", None)
+        with refusals():
+            self._refuse_stale(request.headers.get("If-Match", "*"))
+            lifecycle.move(
+                self.subject,
+                asked.pop("status"),
+                by=self.caller.actor,
+                now=clock.now(),
+                version=version,
+                **asked,
+            )
+        return self.wrote(_written(self.subject))
+
+    def _refuse_stale(self, tags: str) -> None:
+        """If-Match names the versions that the caller saw; `*` and no header match any."""
+        seen = {tag.strip().removeprefix("W/").strip('"') for tag in tags.split(",")}
+        current = lifecycle.locked(self.subject)
+        if "*" not in seen and str(current.version) not in seen:
+            raise StaleVersion(current)
+
+
+class IncidentVerb(OneIncident):
+    """POST …/ignore and its like: one verb of `lifecycle`, its body, the incident as it is afterwards."""
+
+    act: Callable[..., Incident]
+    said: ClassVar[type[ReasonGiven | ReasonOrNote]] = ReasonOrNote
+
+    @extend_schema(responses=IncidentSerializer)
+    def post(self, request: Request, pk: UUID) -> Response:
+        said = self.body(self.said)
+        why = said.get("reason") or said.get("note", "")
+        with refusals():
+            type(self).act(self.subject, why, by=self.caller.actor)
+        return self.wrote(_written(self.subject))
+
+
+class IncidentIgnore(IncidentVerb):
+    verbs: ClassVar[Mapping[str, str]] = {"post": "ignore"}
+    said = ReasonGiven
+
+    @staticmethod
+    def act(incident: Incident, why: str, *, by: Actor) -> Incident:
+        return lifecycle.ignore(incident, by=by, now=clock.now(), reason=why)
+
+
+class IncidentAcknowledge(IncidentVerb):
+    verbs: ClassVar[Mapping[str, str]] = {"post": "acknowledge"}
+
+    @staticmethod
+    def act(incident: Incident, why: str, *, by: Actor) -> Incident:
+        return lifecycle.acknowledge(incident, by=by, now=clock.now(), note=why)
+
+
+class IncidentEscalate(IncidentVerb):
+    verbs: ClassVar[Mapping[str, str]] = {"post": "escalate"}
+
+    @staticmethod
+    def act(incident: Incident, why: str, *, by: Actor) -> Incident:
+        return lifecycle.escalate(incident, by=by, now=clock.now(), reason=why)
+
+
+class IncidentReopen(IncidentVerb):
+    verbs: ClassVar[Mapping[str, str]] = {"post": "reopen"}
+
+    @staticmethod
+    def act(incident: Incident, why: str, *, by: Actor) -> Incident:
+        return lifecycle.reopen(incident, by=by, now=clock.now(), reason=why)
+
+
+class Runs(TenantAPIView):
+    verbs: ClassVar[Mapping[str, str]] = {"get": "view"}
+    listing = Listing(RunSerializer, RunFilters)
+
+    def get(self, request: Request) -> Response:
+        mine = Run.objects.for_tenant(self.caller.tenant).select_related("workflow")
+        return self.listing.answer(request, mine)
+
+
+class OneRun(TenantAPIView):
+    subject: Run
+
+    def find(self, **kwargs: Any) -> Run:
+        mine = Run.objects.for_tenant(self.caller.tenant).select_related("workflow")
+        return get_or_404(mine, pk=kwargs["pk"])
+
+
+class RunDetail(OneRun):
+    verbs: ClassVar[Mapping[str, str]] = {"get": "view"}
+
+    @extend_schema(responses=RunSerializer)
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(RunSerializer(self.subject).data)
+
+
+class RunWaive(OneRun):
+    verbs: ClassVar[Mapping[str, str]] = {"post": "waive"}
+
+    @extend_schema(request=ReasonGiven, responses=RunSerializer)
+    def post(self, request: Request, pk: UUID) -> Response:
+        said = self.body(ReasonGiven)
+        lifecycle.waive(self.subject, by=self.caller.actor, now=clock.now(), **said)
+        self.subject.refresh_from_db()
+        return self.wrote(RunSerializer(self.subject).data)
+
+
+def _written(incident: Incident) -> Mapping[str, Any]:
+    mine = Incident.objects.for_tenant(incident.tenant_id).for_list()
+    data: Mapping[str, Any] = IncidentSerializer(mine.get(pk=incident.pk)).data
+    return data

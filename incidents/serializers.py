@@ -1,0 +1,261 @@
+"""How incidents, runs, decisions, events and the timeline are asked for and written in the API."""
+
+from typing import Any
+
+import django_filters as filters
+from django.db.models import Q, QuerySet
+from rest_framework import serializers
+
+from awfdrs_site.lib.params import IdFilter, InstantFilter, NameOrIdFilter, TextFilter
+from events.models import Event
+from incidents.analysis.outcome import Outcome
+from incidents.models import Decision, EventLink, Incident, Run
+from incidents.states import RunState, Severity, Status
+from safety.rulefields import CATEGORIES
+from tenants.models import JournalEntry
+from tenants.serializers import FlagField, ReasonField, VerbSerializer, WholeField
+
+
+def workflow_filter() -> NameOrIdFilter:
+    return NameOrIdFilter(relation="workflow", name="slug")
+
+
+def vendor_filter() -> NameOrIdFilter:
+    return NameOrIdFilter(relation="vendor", name="name")
+
+
+class IncidentFilters(filters.FilterSet):  # type: ignore[misc]  # the library has no types
+    status = filters.ChoiceFilter(choices=Status.choices)
+    severity = filters.ChoiceFilter(choices=Severity.choices)
+    category = filters.ChoiceFilter(choices=[(name, name) for name in CATEGORIES])
+    workflow = workflow_filter()
+    vendor = vendor_filter()
+    assignee = TextFilter(field_name="assignee__username")
+    since = InstantFilter(field_name="last_seen_at", lookup_expr="gte")
+    until = InstantFilter(field_name="first_seen_at", lookup_expr="lt")
+    q = TextFilter(method="search")
+
+    def search(self, rows: QuerySet[Incident], _name: str, text: str) -> QuerySet[Incident]:
+        """Free text; Django escapes what LIKE would take for a wildcard."""
+        wanted = Q(title__icontains=text) | Q(error_code__icontains=text)
+        number = text.upper().removeprefix("INC-")
+        if number.isascii() and number.isdigit() and len(number) <= 15:
+            wanted |= Q(number=int(number))
+        return rows.filter(wanted)
+
+
+class EventFilters(filters.FilterSet):  # type: ignore[misc]
+    workflow = workflow_filter()
+    event_type = TextFilter(max_length=255)
+    outcome = filters.ChoiceFilter(choices=[(o.value, o.value) for o in Outcome], method="of_link")
+    run_id = TextFilter(field_name="run_ref")
+    incident = IdFilter(field_name="incident_id", method="of_link")
+    vendor = TextFilter(field_name="vendor_name")
+    since = InstantFilter(field_name="received_at", lookup_expr="gte")
+    until = InstantFilter(field_name="received_at", lookup_expr="lt")
+
+    def of_link(self, rows: QuerySet[Event], name: str, value: Any) -> QuerySet[Event]:
+        """By what the digest made of the event: the link's own index answers."""
+        links = EventLink.objects.for_tenant(self.request.tenant)
+        return rows.filter(pk__in=links.filter(**{name: value}).values("pk"))
+
+
+class RunFilters(filters.FilterSet):  # type: ignore[misc]
+    workflow = workflow_filter()
+    state = filters.ChoiceFilter(choices=RunState.choices)
+    incident = IdFilter(field_name="affected_by__incident_id")
+
+
+class IncidentSerializer(serializers.ModelSerializer[Incident]):
+    number = serializers.SerializerMethodField()
+    error_signature = serializers.CharField(source="signature")
+    workflow = serializers.CharField(source="workflow.slug")
+    vendor = serializers.CharField(source="vendor.name", default=None, allow_null=True)
+    assignee = serializers.CharField(source="assignee.username", default=None, allow_null=True)
+
+    class Meta:
+        model = Incident
+        fields = (
+            "id",
+            "number",
+            "tenant_id",
+            "title",
+            "status",
+            "severity",
+            "category",
+            "error_code",
+            "error_signature",
+            "signature_version",
+            "workflow",
+            "workflow_id",
+            "vendor",
+            "vendor_id",
+            "event_count",
+            "affected_runs",
+            "unrecovered_runs",
+            "first_seen_at",
+            "last_seen_at",
+            "acknowledged_at",
+            "assignee",
+            "snoozed_until",
+            "escalated_at",
+            "resolved_at",
+            "resolved_reason",
+            "regression_count",
+            "version",
+        )
+        read_only_fields = fields
+
+    def get_number(self, incident: Incident) -> str:
+        return str(incident)
+
+
+class DecisionSerializer(serializers.ModelSerializer[Decision]):
+    reasons = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        model = Decision
+        fields = (
+            "id",
+            "incident_id",
+            "kind",
+            "choice",
+            "category",
+            "confidence",
+            "reasons",
+            "inputs",
+            "rules",
+            "gates",
+            "engine_version",
+            "input_hash",
+            "correlation_id",
+            "created_at",
+        )
+        read_only_fields = fields
+
+
+class AnalysisSerializer(serializers.Serializer[Any]):
+    """Hypotheses and similar incidents are empty until something supports one."""
+
+    classification = serializers.DictField()
+    signature_components = serializers.ListField()
+    hypotheses = serializers.ListField(child=serializers.DictField())
+    similar = serializers.ListField(child=serializers.DictField())
+
+
+class NextSerializer(serializers.Serializer[Any]):
+    """What the machine does next, and when."""
+
+    kind = serializers.CharField()
+    attempt = serializers.IntegerField()
+    attempts_max = serializers.IntegerField()
+    at = serializers.DateTimeField(allow_null=True)
+    reason = serializers.CharField(allow_blank=True)
+    n_waiting = serializers.IntegerField()
+
+
+class IncidentDetailSerializer(IncidentSerializer):
+    analysis = AnalysisSerializer()
+    decisions = DecisionSerializer(many=True, source="recent_decisions")
+    next = NextSerializer(allow_null=True)
+
+    class Meta(IncidentSerializer.Meta):
+        fields = (*IncidentSerializer.Meta.fields, "analysis", "decisions", "next")
+        read_only_fields = fields
+
+
+class RunSerializer(serializers.ModelSerializer[Run]):
+    workflow = serializers.CharField(source="workflow.slug")
+
+    class Meta:
+        model = Run
+        fields = (
+            "id",
+            "tenant_id",
+            "run_id",
+            "workflow",
+            "workflow_id",
+            "state",
+            "incident_id",
+            "episode",
+            "first_failed_at",
+            "last_failed_at",
+            "last_event_id",
+            "attempted_at",
+            "succeeded_at",
+            "success_event_id",
+            "recovered_at",
+            "recovery_note",
+            "version",
+        )
+        read_only_fields = fields
+
+
+class EventSerializer(serializers.ModelSerializer[Event]):
+    workflow = serializers.CharField(source="workflow.slug")
+    run_id = serializers.SerializerMethodField()
+    vendor = serializers.SerializerMethodField()
+    payload = serializers.DictField()
+    extra = serializers.DictField()
+    outcome = serializers.CharField(allow_null=True, help_text="null: not digested yet.")
+    incident_id = serializers.UUIDField(allow_null=True)
+
+    class Meta:
+        model = Event
+        fields = (
+            "id",
+            "tenant_id",
+            "workflow",
+            "workflow_id",
+            "event_type",
+            "payload",
+            "occurred_at",
+            "received_at",
+            "run_id",
+            "schema_version",
+            "extra",
+            "vendor",
+            "correlation_id",
+            "outcome",
+            "incident_id",
+        )
+        read_only_fields = fields
+
+    def get_run_id(self, event: Event) -> str | None:
+        return event.run_ref or None
+
+    def get_vendor(self, event: Event) -> str | None:
+        return event.vendor_name or None
+
+
+class ActorSerializer(serializers.Serializer[Any]):
+    kind = serializers.CharField(source="actor_kind")
+    id = serializers.CharField(source="actor_id")
+    label = serializers.CharField(source="actor_label")
+
+
+class MomentSerializer(serializers.ModelSerializer[JournalEntry]):
+    actor = ActorSerializer(source="*")
+    detail = serializers.DictField()
+
+    class Meta:
+        model = JournalEntry
+        fields = (
+            "id",
+            "at",
+            "verb",
+            "subject_type",
+            "subject_id",
+            "actor",
+            "correlation_id",
+            "detail",
+        )
+        read_only_fields = fields
+
+
+class StatusMove(VerbSerializer):
+    status = serializers.ChoiceField(choices=Status.choices)
+    note = ReasonField(required=False, allow_blank=True, default="")
+    reason = ReasonField(required=False, allow_blank=True, default="")
+    version = WholeField(required=False)
+    waive_unrecovered = FlagField(required=False, default=False)
