@@ -108,7 +108,7 @@ AWF_FAILPOINTS = env.str("AWF_FAILPOINTS", default="")  # tests only; refused by
 
 # --- Django ------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "awfdrs_site.admin_app.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

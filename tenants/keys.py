@@ -1,0 +1,38 @@
+"""The only place that replaces and ends API keys: two secrets live while one is replaced."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from tenants import journal
+from tenants.auth import NewKey, hash_secret
+from tenants.journal import Actor
+from tenants.models import ApiKey
+
+OVERLAP = timedelta(hours=24)  # to bring the new secret to every machine that sends
+
+
+def rotate(key: ApiKey, *, by: Actor, now: datetime) -> NewKey:
+    """A new secret at once; the one before goes on for a day. The one before that ends now."""
+    key = _locked(key)
+    secret = secrets.token_urlsafe(32)
+    key.previous_secret_hash, key.secret_hash = key.secret_hash, hash_secret(secret)
+    key.previous_expires_at = now + OVERLAP
+    key.save(update_fields=["secret_hash", "previous_secret_hash", "previous_expires_at"])
+    journal.record(key, "api_key_rotated", by=by, at=now, name=key.name)
+    return NewKey(key, f"awf_{key.prefix}_{secret}")
+
+
+def revoke(key: ApiKey, *, by: Actor, now: datetime) -> ApiKey:
+    """From the next request on it is refused. Revoking twice is a quiet no-op."""
+    key = _locked(key)
+    if key.revoked_at is None:
+        key.revoked_at = now
+        key.save(update_fields=["revoked_at"])
+        journal.record(key, "api_key_revoked", by=by, at=now, name=key.name)
+    return key
+
+
+def _locked(key: ApiKey) -> ApiKey:
+    mine = ApiKey.objects.for_tenant(key.tenant_id)
+    locked: ApiKey = mine.select_for_update().get(pk=key.pk)
+    return locked
