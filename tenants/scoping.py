@@ -76,9 +76,8 @@ def _block(block: Block, *, durable: bool) -> Iterator[datetime]:
                 yield now
         finally:
             _current.reset(token)
-        if (
-            nested
-        ):  # RELEASE SAVEPOINT would keep the inner role; a rollback gives it back by itself
+        # RELEASE SAVEPOINT would keep the inner role; a rollback, even one just asked for, gives it back itself.
+        if nested and not connection.needs_rollback:
             _enter(outer)
 
 

@@ -1,6 +1,7 @@
 """The cast, always the same: Acme's alice, ann and bob, Globex's mallory, the platform's staff, and what they send."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,8 @@ from tenants.journal import Actor
 from tenants.models import JournalEntry, Tenant
 from tenants.states import Role, Scope
 from tests.factories import MembershipFactory, TenantFactory, UserFactory
+
+Travel = Callable[..., None]  # the fixture time_travel: `time_travel(hours=25)`
 
 
 def _joined(tenant: Tenant, username: str, role: Role) -> User:

@@ -3,7 +3,7 @@
 import atexit
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -33,8 +33,9 @@ from tests import databases  # noqa: E402
 if TYPE_CHECKING:
     from pytest_django.plugin import DjangoDbBlocker
 
+    from tests.cast import Travel
+
 pytest_plugins = ["tests.cast"]
-Travel = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +51,7 @@ def django_db_setup(owner: databases.Owner) -> None:
 
 
 @pytest.fixture
-def time_travel(owner: databases.Owner) -> Iterator[Travel]:
+def time_travel(owner: databases.Owner) -> Iterator["Travel"]:
     """`time_travel(hours=25)` moves this database's clock on; the next test is back in the present."""
     ahead = timedelta()
 

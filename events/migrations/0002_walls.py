@@ -28,12 +28,15 @@ PARTITIONS = RunSQL(
           if to_regclass(quote_ident(child)) is not null then
             return false;
           end if;
-          execute format('create table %I partition of %I for values from (%L) to (%L)',
-                         child, parent, awf_day_bound(day), awf_day_bound(day + 1));
+          execute format('create table %I (like %I including all)', child, parent);
           execute format('alter table %I enable row level security', child);
           execute format('alter table %I force row level security', child);
           execute format('create policy app on %I to awf_app using (%s) with check (%s)', child, own, own);
           execute format('create policy owner on %I to awf_owner using (true) with check (true)', child);
+          -- Attached, not created in place: that would lock the parent against every insert, and deadlock with
+          -- an ingest that has just registered its workflow (the foreign keys lock their tables afterwards).
+          execute format('alter table %I attach partition %I for values from (%L) to (%L)',
+                         parent, child, awf_day_bound(day), awf_day_bound(day + 1));
           return true;
         end $$
         """,

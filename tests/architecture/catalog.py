@@ -41,8 +41,12 @@ def rows(owner: Owner, query: LiteralString, *parameters: object) -> list[tuple[
 
 def tables(owner: Owner) -> dict[str, Table]:
     found = [
-        Table(*facts, columns=frozenset(columns), policies=frozenset(policies))
-        for *facts, columns, policies in rows(owner, _TABLES)
+        Table(
+            name, kind, walled, forced, partition, owned_by, frozenset(columns), frozenset(policies)
+        )
+        for name, kind, walled, forced, partition, owned_by, columns, policies in rows(
+            owner, _TABLES
+        )
     ]
     return {table.name: table for table in found}
 
