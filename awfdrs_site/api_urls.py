@@ -10,9 +10,9 @@ from incidents import api as incidents
 from safety import api as safety
 
 canonical: list[URLPattern] = [
-    path("health", health.health, name="health"),
-    path("health/ready", health.ready, name="health-ready"),
-    path("health/pipeline", health.pipeline, name="health-pipeline"),
+    path("health", health.Health.as_view(), name="health"),
+    path("health/ready", health.Ready.as_view(), name="health-ready"),
+    path("health/pipeline", health.Pipeline.as_view(), name="health-pipeline"),
     path("events", incidents.Events.as_view(), name="events"),
     path("events/batch", EventBatch.as_view(), name="event-batch"),
     path("events/<id:pk>", incidents.EventDetail.as_view(), name="event"),

@@ -1,31 +1,42 @@
 """Whether we live, whether we can serve, whether work flows: each answers in time, whatever hangs."""
 
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime
+from typing import Any, ClassVar
 
 import psycopg
 import redis
 from django.conf import settings
-from django.db import connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.db import InterfaceError, OperationalError, connection
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from drf_spectacular.utils import extend_schema
 from psycopg.conninfo import make_conninfo
+from rest_framework import serializers
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
+from awfdrs_site.lib import api_errors
+from awfdrs_site.lib.openapi import ContractSchema
 from awfdrs_site.lib.problems import Problem
+from tenants.serializers import ProblemSerializer
 
 DEADLINE_SECONDS = 1.5  # of the 2 s that a readiness probe may take
-OVERDUE = timedelta(seconds=60)
+LATE_SECONDS = 60
 OK, FAILING = "ok", "failing"
 
 # Parked and awaiting actions are not pending; one that a limit holds has its run_at in the future.
 _OLDEST = """
-select (select min(received_at) from (
-          select received_at from events_pendingevent where poisoned_at is null order by id limit 1) oldest),
-       (select min(run_at) from actions_action where status = 'pending'),
+select (select received_at from events_pendingevent where poisoned_at is null order by id limit 1),
+       (select run_at from actions_action where status = 'pending' order by run_at, id limit 1),
        awf_now()
 """
 _AS_PIPELINE = "select set_config('role', 'awf_pipeline', true)"
@@ -38,11 +49,11 @@ class Probe:
     While its last thread still hangs no other is started: probes must not pile up.
     """
 
-    ask: Callable[[], object]
-    _under_way: Future[object] | None = field(default=None, init=False)
+    ask: Callable[[], Any]
+    _under_way: Future[Any] | None = field(default=None, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def start(self) -> Future[object]:
+    def start(self) -> Future[Any]:
         with self._lock:
             if self._under_way is None or self._under_way.done():
                 self._under_way = Future()
@@ -50,32 +61,119 @@ class Probe:
                 thread.start()
             return self._under_way
 
-    def _run(self, answer: Future[object]) -> None:
+    def _run(self, answer: Future[Any]) -> None:
         try:
             answer.set_result(self.ask())
         except Exception as failure:  # whatever it is, the one who waits is told
             answer.set_exception(failure)
 
 
-def _ask_database() -> object:
-    with psycopg.connect(_conninfo(), autocommit=True) as database:
-        return database.execute("select 1").fetchone()
+class HealthSerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=["ok"])
 
 
-def _ask_redis() -> object:
-    with redis.Redis.from_url(
-        settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1
-    ) as client:
-        return client.ping()
+class ReadySerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=["ready", "degraded"])
+    database = serializers.ChoiceField(choices=[OK])
+    redis = serializers.ChoiceField(choices=[OK, FAILING])
 
 
-def _ask_pipeline() -> object:
-    with psycopg.connect(_conninfo()) as database:
-        database.execute(_AS_PIPELINE)
-        return database.execute(_OLDEST).fetchone()
+class PipelineSerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=["ok"])
+    oldest_undigested_seconds = serializers.FloatField()
+    oldest_overdue_seconds = serializers.FloatField()
+
+
+@method_decorator(never_cache, name="dispatch")
+class OpenView(APIView):
+    """Nobody is asked who they are, and whatever they accept, they get JSON: probes are not polite."""
+
+    authentication_classes = ()
+    http_method_names: ClassVar[list[str]] = ["get", "head"]
+    schema = ContractSchema()
+    problem = ProblemSerializer
+    verbs: ClassVar[Mapping[str, str]] = {"get": "open"}
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        return JSONRenderer(), JSONRenderer.media_type
+
+
+class Health(OpenView):
+    @extend_schema(responses=HealthSerializer)
+    def get(self, request: Request) -> Response:
+        return Response({"status": "ok"})
+
+
+class Ready(OpenView):
+    """Redis only wakes and counts: without it we serve, degraded."""
+
+    @extend_schema(responses=ReadySerializer)
+    def get(self, request: Request) -> Response:
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        asked = {"database": database.start(), "redis": cache.start()}
+        parts = {name: _state(answer, deadline) for name, answer in asked.items()}
+        if parts["database"] != OK:
+            raise Problem("unavailable", "The database does not answer.", retry_after=1, **parts)
+        return Response({"status": "ready" if parts["redis"] == OK else "degraded", **parts})
+
+
+class Pipeline(OpenView):
+    @extend_schema(responses=PipelineSerializer)
+    def get(self, request: Request) -> Response:
+        ages = _ages()
+        late = [name for name, seconds in ages.items() if seconds > LATE_SECONDS]
+        if late:
+            raise Problem("unavailable", "Work waits too long.", retry_after=5, late=late, **ages)
+        return Response({"status": "ok", **ages})
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """handler500: what broke before any view, while the caller was looked up, may be the database."""
+    failure = sys.exc_info()[1]
+    if isinstance(failure, OperationalError | InterfaceError):
+        return api_errors.bad_request(request, failure)  # it finds the status itself: 503
+    return api_errors.server_error(request)
+
+
+def redis_clients() -> int:
+    """How many clients Redis serves; 0 when it does not say so at once."""
+    try:
+        return int(clients.start().result(0.5))
+    except Exception:
+        return 0
+
+
+def _ask_database() -> Any:
+    with psycopg.connect(_conninfo(), autocommit=True) as asked:
+        return asked.execute("select 1").fetchone()
+
+
+def _ask_redis() -> Any:
+    with _redis() as asked:
+        return asked.ping()
+
+
+def _count_redis_clients() -> Any:
+    with _redis() as asked:
+        return asked.info("clients")["connected_clients"]  # type: ignore[index]
+
+
+def _ask_pipeline() -> Any:
+    with psycopg.connect(_conninfo()) as asked:
+        asked.execute(_AS_PIPELINE)
+        return asked.execute(_OLDEST).fetchone()
+
+
+database, cache = Probe(_ask_database), Probe(_ask_redis)
+pipeline, clients = Probe(_ask_pipeline), Probe(_count_redis_clients)
+
+
+def _redis() -> redis.Redis:
+    return redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1)
 
 
 def _conninfo() -> str:
+    """Past the pool: its threads may all be waiting for what is asked about here."""
     at = connection.settings_dict
     return make_conninfo(
         dbname=at["NAME"],
@@ -87,51 +185,24 @@ def _conninfo() -> str:
     )
 
 
-database, cache, pipeline_age = Probe(_ask_database), Probe(_ask_redis), Probe(_ask_pipeline)
-
-
-@require_safe
-def health(request: HttpRequest) -> HttpResponse:
-    return JsonResponse({"status": "ok"})
-
-
-@never_cache
-@require_safe
-def ready(request: HttpRequest) -> HttpResponse:
-    """Redis only wakes and counts: without it we serve, degraded."""
-    asked = [database.start(), cache.start()]
-    parts = dict(
-        zip(("database", "redis"), map(_state, asked, (DEADLINE_SECONDS, 0.3)), strict=True)
-    )
-    if parts["database"] != OK:
-        raise Problem("unavailable", "The database does not answer.", retry_after=1, **parts)
-    return JsonResponse({"status": "ready" if parts["redis"] == OK else "degraded", **parts})
-
-
-@never_cache
-@require_safe
-def pipeline(request: HttpRequest) -> HttpResponse:
+def _state(asked: Future[Any], deadline: float) -> str:
     try:
-        received_at, due_at, now = pipeline_age.start().result(DEADLINE_SECONDS)  # type: ignore[misc]
-    except Exception:
-        raise Problem("unavailable", "The database does not answer.", retry_after=1) from None
-    ages = {
-        "oldest_undigested_seconds": _seconds(received_at, now),
-        "oldest_overdue_seconds": _seconds(due_at, now),
-    }
-    late = [name for name, seconds in ages.items() if seconds > OVERDUE.total_seconds()]
-    if late:
-        raise Problem("unavailable", "Work waits too long.", retry_after=5, late=late, **ages)
-    return JsonResponse({"status": "ok", **ages})
-
-
-def _state(asked: Future[object], seconds: float) -> str:
-    try:
-        asked.result(seconds)
+        asked.result(max(0.0, deadline - time.monotonic()))
     except Exception:
         return FAILING
     return OK
 
 
-def _seconds(since: object, now: object) -> float:
-    return max(0.0, (now - since).total_seconds()) if since else 0.0  # type: ignore[operator]
+def _ages() -> dict[str, float]:
+    try:
+        received_at, due_at, now = pipeline.start().result(DEADLINE_SECONDS)
+    except Exception:
+        raise Problem("unavailable", "The database does not answer.", retry_after=1) from None
+    return {
+        "oldest_undigested_seconds": _seconds(received_at, now),
+        "oldest_overdue_seconds": _seconds(due_at, now),
+    }
+
+
+def _seconds(since: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds()) if since else 0.0

@@ -4,13 +4,16 @@ Web and worker processes write into files of one directory, and whoever is asked
 rows can tell is not counted here but read when asked (`awfdrs_site.metrics`).
 """
 
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 
 DIRECTORY = Path(settings.AWFDRS_DATA) / "metrics"
@@ -65,6 +68,7 @@ DETECTION_SECONDS = _histogram(
     buckets=(0.1, 0.5, 1, 2, 5, 10, 30),
 )
 DATABASE_SECONDS = _histogram("db_query_duration_seconds", "Time of one database statement.")
+GC_SECONDS = _histogram("gc_duration_seconds", "Time of one full garbage collection.")
 REDIS_SECONDS = _histogram("redis_operation_duration_seconds", "Time of one Redis operation.")
 AI_CALLS = _counter(
     "ai_api_calls_total", "Calls to a model: none, the analyst is offline.", "model"
@@ -99,6 +103,12 @@ def timed(histogram: Histogram) -> Iterator[None]:
         histogram.observe(time.perf_counter() - began)
 
 
+def timed_statement(execute: Callable[..., Any], *statement: Any) -> Any:
+    """An execute wrapper of Django's connection."""
+    with timed(DATABASE_SECONDS):
+        return execute(*statement)
+
+
 def counted() -> CollectorRegistry:
     """What every process has counted so far, in a registry of its own."""
     together = CollectorRegistry()
@@ -125,7 +135,8 @@ class MetricsMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         began = time.perf_counter()
-        response = self.get_response(request)
+        with connection.execute_wrapper(timed_statement):
+            response = self.get_response(request)
         seconds = time.perf_counter() - began
         method = request.method if request.method in METHODS else "OTHER"
         endpoint = f"/{request.resolver_match.route}" if request.resolver_match else "none"
@@ -135,3 +146,20 @@ class MetricsMiddleware:
         ).inc()
         HTTP_SECONDS.labels(method, endpoint).observe(seconds)
         return response
+
+
+class _FullCollections:
+    """Only those of the oldest generation: the others are many and short."""
+
+    began = 0.0
+
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        if info["generation"] < 2:
+            return
+        if phase == "start":
+            self.began = time.perf_counter()
+        else:
+            GC_SECONDS.observe(time.perf_counter() - self.began)
+
+
+gc.callbacks.append(_FullCollections())

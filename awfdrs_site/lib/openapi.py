@@ -1,7 +1,10 @@
 """The only place that turns what a view declares into OpenAPI 3.1."""
 
+import inspect
+from functools import cache
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
@@ -14,7 +17,7 @@ from awfdrs_site.lib.pagination import PAGE_SIZE, PAGE_SIZE_MOST
 _PLAIN: dict[str, tuple[Any, str]] = {
     "tenant_id": (OpenApiTypes.UUID, "Only the caller's own tenant."),
     "dry_run": (OpenApiTypes.BOOL, "Evaluate and answer the same, change nothing."),
-    "page": (OpenApiTypes.INT, "Page number, from 1."),
+    "page": ({"type": "integer", "minimum": 1}, "Page number, from 1."),
     "cursor": (OpenApiTypes.STR, "From `next` or `previous` of this list, for deep paging."),
     "ordering": (OpenApiTypes.STR, "What the list is ordered by; with a - it descends."),
 }
@@ -31,20 +34,26 @@ class ContractSchema(AutoSchema):  # type: ignore[misc]  # the library has no ty
         names = getattr(self.view, "parameters_of", lambda _method: ())(self.method)
         return [self._parameter(name) for name in names]
 
+    def get_operation_id(self) -> str:
+        words = self.path.removeprefix("/api/v1/").replace("{", "").replace("}", "")
+        return f"{self.method.lower()}_{words.replace('/', '_').replace('-', '_')}"
+
+    def get_description(self) -> str:
+        """The method's own words, else its view's; never those of a base."""
+        method = getattr(self.view, self.method.lower(), None)
+        return inspect.cleandoc(
+            vars(type(self.view)).get("__doc__") or getattr(method, "__doc__", None) or ""
+        )
+
+    def get_request_serializer(self) -> Any:
+        said = getattr(self.view, "said", None)
+        return said if said is not None else super().get_request_serializer()
+
     def get_response_serializers(self) -> Any:
         listing = getattr(self.view, "listing", None)
         if listing is None or self.method != "GET":
             return super().get_response_serializers()
-        name = listing.serializer.__name__.removesuffix("Serializer")
-        return inline_serializer(
-            f"{name}Page",
-            {
-                "count": serializers.IntegerField(),
-                "next": serializers.URLField(allow_null=True),
-                "previous": serializers.URLField(allow_null=True),
-                "results": listing.serializer(many=True),
-            },
-        )
+        return _page_of(listing.serializer)
 
     def _get_response_bodies(self, direction: str = "response") -> Any:
         answers = super()._get_response_bodies(direction)
@@ -77,6 +86,21 @@ class ContractSchema(AutoSchema):  # type: ignore[misc]  # the library has no ty
         return OpenApiParameter(name, _type_of(asked), enum=_choices_of(asked))
 
 
+@cache
+def _page_of(serializer: type[serializers.BaseSerializer[Any]]) -> Any:
+    """One component for all lists of a kind."""
+    name = serializer.__name__.removesuffix("Serializer")
+    return inline_serializer(
+        f"{name}Page",
+        {
+            "count": serializers.IntegerField(),
+            "next": serializers.URLField(allow_null=True),
+            "previous": serializers.URLField(allow_null=True),
+            "results": serializer(many=True),
+        },
+    )
+
+
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
     target_class = "tenants.auth.CallerAuthentication"
     name = ("apiKey", "session")
@@ -84,8 +108,11 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
         return [
             {"type": "http", "scheme": "bearer", "description": "awf_<prefix>_<secret>"},
-            {"type": "apiKey", "in": "cookie", "name": "sessionid"},
+            {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
         ]
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
+        return [{name: []} for name in self.name]  # one of them, not both
 
 
 def _type_of(asked: Any) -> Any:
