@@ -73,6 +73,9 @@ def fold(view: RunView, report: RunReport) -> RunView:
 def _succeeded(view: RunView, report: RunReport) -> RunView:
     if view.last_failed_at is not None and report.occurred_at < view.last_failed_at:
         return view  # it failed again after this success
+    known = view.success_occurred_at
+    if known is not None and report.occurred_at < known:
+        return view  # else a failure between the two would look like news, and be retried
     states = {
         RunState.RUNNING: RunState.SUCCEEDED,
         RunState.FAILED: RunState.RECOVERED_AUTO,
