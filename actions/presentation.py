@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.urls import reverse
+
 from actions.models import Action, Attempt
 from actions.states import AttemptStatus, Status, Verification
 from incidents.presentation.details import gate
-from incidents.presentation.shapes import Gate, Pill
+from incidents.presentation.shapes import Gate, Pill, Verb
 
 EXCERPT_SHOWN = 300
 PILLS = {
@@ -58,14 +60,17 @@ class ActionLine:
     attempts: tuple[AttemptLine, ...]
     idempotency_key: str
     is_open: bool
+    verbs: tuple[Verb, ...]
 
 
-def lines(actions: Iterable[Action]) -> tuple[ActionLine, ...]:
+def lines(actions: Iterable[Action], *, may_act: bool) -> tuple[ActionLine, ...]:
     """The first of them is shown unfolded."""
-    return tuple(line(action, is_open=not place) for place, action in enumerate(actions))
+    return tuple(
+        line(action, is_open=not place, may_act=may_act) for place, action in enumerate(actions)
+    )
 
 
-def line(action: Action, *, is_open: bool) -> ActionLine:
+def line(action: Action, *, is_open: bool, may_act: bool) -> ActionLine:
     is_pending = action.status == Status.PENDING
     made, most = action.attempts_made, action.attempts_max
     return ActionLine(
@@ -79,6 +84,17 @@ def line(action: Action, *, is_open: bool) -> ActionLine:
         attempts=tuple(attempt_line(attempt) for attempt in action.attempts.all()),
         idempotency_key=action.idempotency_key,
         is_open=is_open,
+        verbs=verbs(action) if may_act else (),
+    )
+
+
+def verbs(action: Action) -> tuple[Verb, ...]:
+    """What a person may do about it here."""
+    if action.status != Status.AWAITING_APPROVAL:
+        return ()
+    names = (("approve", "Approve and run"), ("reject", "Reject"))
+    return tuple(
+        Verb(name, label, reverse(f"actions:{name}", args=[action.pk])) for name, label in names
     )
 
 

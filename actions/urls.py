@@ -5,4 +5,8 @@ from django.urls import path
 from actions import views
 
 app_name = "actions"
-urlpatterns = [path("incidents/<uuid:pk>/actions/", views.panel, name="panel")]
+urlpatterns = [
+    path("incidents/<uuid:pk>/actions/", views.panel, name="panel"),
+    path("actions/<uuid:pk>/approve/", views.approve, name="approve"),
+    path("actions/<uuid:pk>/reject/", views.reject, name="reject"),
+]

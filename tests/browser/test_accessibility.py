@@ -1,0 +1,124 @@
+"""axe finds nothing to say about any page, in both themes and widths; nothing scrolls sideways."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import AXE, SignIn
+from tests.support.console import World, incident_of, report, workflow_with_retries
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+RULES = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']"
+RUN = f"""() => axe.run({{runOnly: {RULES}}}).then(found => found.violations.map(
+  one => one.id + ': ' + one.nodes.map(node => node.target.join(' ')).slice(0, 5).join(', ')))"""
+WIDTHS = {"wide": 1440, "narrow": 390}
+
+
+@pytest.fixture
+def busy(cast: World) -> str:
+    """Acme with a resolved, an escalated and a recovering incident, and a kill switch; its url."""
+    workflow_with_retries(cast.acme, "receipts")
+    report(cast.acme, runs=["run-1", "run-2"], vendor="stripe", error_code="")
+    report(cast.acme, workflow="receipts", vendor="sendgrid", runs=["mail-1"])
+    report(cast.acme, workflow="shipping", error_code="boom", runs=["ship-1"])
+    report(cast.acme, workflow="shipping", status="completed", runs=["ship-1"])
+    return incident_of(cast.acme, workflow__slug="receipts").get_absolute_url()
+
+
+def _options(theme: str, width: str) -> dict[str, Any]:
+    return {"viewport": {"width": WIDTHS[width], "height": 844}, "color_scheme": theme}
+
+
+def _is_fine(page: Page) -> None:
+    assert page.evaluate(RUN) == [], page.url
+    excess = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert excess <= 0, f"{page.url} scrolls sideways by {excess} px"
+
+
+@pytest.fixture(params=["light", "dark"])
+def theme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_axe_finds_nothing(cast: World, sign_in: SignIn, busy: str, theme: str, width: str) -> None:
+    page = sign_in(cast.alice, **_options(theme, width))
+    page.add_init_script(path=AXE)
+    for path in (
+        "/incidents/",
+        "/incidents/?tab=open",
+        "/incidents/?tab=resolved",
+        "/incidents/?q=nothing",
+        busy,
+        "/kill-switches/",
+        "/kill-switches/stop/",
+        "/tenant/",
+        "/nowhere/",
+    ):
+        page.goto(path)
+        _is_fine(page)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_axe_finds_nothing_in_what_opens(
+    cast: World, sign_in: SignIn, busy: str, theme: str, width: str
+) -> None:
+    page = sign_in(cast.alice, **_options(theme, width))
+    page.add_init_script(path=AXE)
+    page.goto(busy)
+    page.locator("summary[data-verb=resolve]").click()
+    _is_fine(page)
+    page.keyboard.press("Escape")
+    page.locator("[data-stop]").click()
+    page.locator("dialog textarea").fill("double posting")
+    _is_fine(page)
+    page.get_by_role("button", name="Stop now").click()
+    expect(page.locator(".toast")).to_be_visible()
+    _is_fine(page)
+    page.keyboard.press("?")
+    expect(page.locator("dialog")).to_be_visible()
+    _is_fine(page)
+    page.locator("dialog [data-close]").click()
+    if width == "narrow":
+        page.get_by_role("link", name="Menu").click()
+        _is_fine(page)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_axe_finds_nothing_before_signing_in(sign_in: SignIn, theme: str, width: str) -> None:
+    page = sign_in(None, **_options(theme, width))
+    page.add_init_script(path=AXE)
+    page.goto("/sign-in/")
+    _is_fine(page)
+    page.get_by_label("Username").fill("alice")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    _is_fine(page)
+
+
+def test_axe_would_find_something(sign_in: SignIn) -> None:
+    page = sign_in(None)
+    page.add_init_script(path=AXE)
+    page.goto("/sign-in/")
+    page.evaluate("document.querySelector('main').append(document.createElement('img'))")
+    assert any(found.startswith("image-alt") for found in page.evaluate(RUN))
+
+
+def test_nothing_scrolls_sideways_at_320_px(cast: World, sign_in: SignIn, busy: str) -> None:
+    page = sign_in(cast.alice, viewport={"width": 320, "height": 640})
+    for path in ("/incidents/?tab=open", busy, "/kill-switches/", "/kill-switches/stop/"):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_axe_finds_nothing_at_the_door_of_the_administration(
+    sign_in: SignIn, theme: str, width: str
+) -> None:
+    page = sign_in(None, **_options(theme, width))
+    page.add_init_script(path=AXE)
+    page.goto("/admin/login/")
+    _is_fine(page)

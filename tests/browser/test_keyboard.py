@@ -1,0 +1,91 @@
+"""Triage by keyboard: the cursor is real focus, and keys are left alone where people type."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import SignIn
+from tests.support.console import World, report
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+
+@pytest.fixture
+def desk(cast: World, sign_in: SignIn) -> Page:
+    for name in ("billing", "shipping", "receipts"):
+        report(cast.acme, workflow=name, error_code=f"{name}_failed", runs=[f"{name}-1"])
+    page = sign_in(cast.alice)
+    page.goto("/incidents/?tab=open")
+    return page
+
+
+def test_j_and_k_move_real_focus_and_enter_opens(desk: Page) -> None:
+    desk.keyboard.press("j")
+    expect(desk.locator(".row .title").nth(0)).to_be_focused()
+    desk.keyboard.press("j")
+    desk.keyboard.press("j")
+    desk.keyboard.press("k")
+    second = desk.locator(".row .title").nth(1)
+    expect(second).to_be_focused()
+    address = second.get_attribute("href")
+    desk.keyboard.press("Enter")
+    expect(desk).to_have_url(re.compile(f"{address}$"))
+    desk.keyboard.press("Backspace")
+    expect(desk.locator("h1")).to_have_text("Incidents")
+
+
+def test_a_acknowledges_and_the_cursor_stays(desk: Page) -> None:
+    desk.keyboard.press("j")
+    desk.keyboard.press("a")
+    expect(desk.locator(".row .pill").nth(0)).to_have_text("Acknowledged")
+    expect(desk.locator(".toast")).to_contain_text("acknowledged")
+    expect(desk.locator(".row .title").nth(0)).to_be_focused()
+
+
+def test_a_refused_key_says_why(desk: Page) -> None:
+    desk.keyboard.press("j")
+    desk.keyboard.press("e")
+    expect(desk.locator(".toast")).to_contain_text("1 run")
+
+
+def test_keys_are_left_alone_where_people_type(desk: Page) -> None:
+    desk.keyboard.press("/")
+    desk.keyboard.type("jaek")
+    expect(desk.locator("#q")).to_have_value("jaek")
+    expect(desk.locator(".toast")).to_have_count(0)
+
+
+def test_e_on_an_incident_asks_for_what_it_needs(desk: Page) -> None:
+    desk.keyboard.press("j")
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#incident")).to_be_visible()
+    desk.keyboard.press("e")
+    expect(desk.locator("#resolve-reason")).to_be_focused()
+    desk.keyboard.press("Escape")
+    desk.keyboard.press("Escape")
+
+
+def test_the_sheet_lists_every_key_and_two_stroke_keys_go_places(desk: Page) -> None:
+    desk.keyboard.press("?")
+    expect(desk.locator("dialog")).to_contain_text("Acknowledge")
+    desk.keyboard.press("Escape")
+    expect(desk.locator("dialog")).to_be_hidden()
+    desk.keyboard.press("g")
+    desk.keyboard.press("k")
+    expect(desk.locator("h1")).to_have_text("Kill switches")
+
+
+def test_stop_is_reached_by_keyboard(desk: Page) -> None:
+    desk.keyboard.press("!")
+    expect(desk.locator("dialog")).to_contain_text("Stop automatic actions")
+    desk.keyboard.press("Escape")
+    expect(desk.locator("dialog")).to_be_hidden()
+
+
+def test_t_switches_the_theme_at_once_and_for_the_next_page(desk: Page) -> None:
+    desk.keyboard.press("t")
+    expect(desk.locator("html")).to_have_attribute("data-theme", "light")
+    desk.keyboard.press("t")
+    desk.reload()
+    expect(desk.locator("html")).to_have_attribute("data-theme", "dark")

@@ -1,0 +1,120 @@
+"""The page stays true by itself: rows change in place, nothing moves, new ones wait to be shown."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, WebSocketRoute, expect
+
+from tests.browser.conftest import SignIn
+from tests.support.console import World, incident_of, report
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+
+@pytest.fixture
+def desk(cast: World, sign_in: SignIn) -> Page:
+    """alice looks at Acme's open incidents, of which there is one."""
+    report(cast.acme, runs=["run-1"])
+    page = sign_in(cast.alice)
+    page.goto("/incidents/?tab=open")
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    page.evaluate("window.isSamePage = true")
+    return page
+
+
+def test_a_row_changes_live_without_a_reload(cast: World, desk: Page) -> None:
+    report(cast.acme, runs=["run-2", "run-3"])
+    expect(desk.locator(".row .cell-events")).to_have_text("3")
+    expect(desk.locator(".row .cell-runs")).to_contain_text("0 of 3")
+    assert desk.evaluate("window.isSamePage") is True
+
+
+def test_an_incident_that_resolves_itself_dims_and_stays_where_it_is(
+    cast: World, desk: Page
+) -> None:
+    report(cast.acme, status="completed", runs=["run-1"])
+    expect(desk.locator(".row")).to_have_class(re.compile("row-gone"))
+    expect(desk.locator(".row .pill")).to_have_text("Resolved")
+
+
+def test_new_incidents_wait_behind_a_pill_and_move_nothing(cast: World, desk: Page) -> None:
+    desk.locator(".row .title").focus()
+    before = desk.locator(".row").bounding_box()
+    report(cast.acme, workflow="shipping", error_code="boom", runs=["ship-1"])
+    expect(desk.locator("#show-new")).to_contain_text("1 new, show")
+    expect(desk).to_have_title("(1) Incidents · AWFDRS")
+    assert desk.locator(".row").bounding_box() == before
+    desk.keyboard.press(".")
+    expect(desk.locator(".row")).to_have_count(2)
+    expect(desk.locator("#show-new")).to_be_hidden()
+    assert desk.evaluate("window.isSamePage") is True
+
+
+def test_what_does_not_fit_the_filter_is_not_announced(cast: World, sign_in: SignIn) -> None:
+    report(cast.acme, runs=["run-1"])
+    page = sign_in(cast.alice)
+    page.goto("/incidents/?tab=open&workflow=billing")
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    report(cast.acme, workflow="shipping", error_code="boom", runs=["ship-1"])
+    report(cast.acme, runs=["run-2"])  # the later hint has arrived: so has the earlier one
+    expect(page.locator(".row .cell-events")).to_have_text("2")
+    expect(page.locator("#show-new")).to_be_hidden()
+
+
+def test_the_incident_page_changes_live_and_keeps_what_is_being_typed(
+    cast: World, sign_in: SignIn
+) -> None:
+    report(cast.acme, runs=["run-1"])
+    page = sign_in(cast.alice)
+    page.goto(incident_of(cast.acme).get_absolute_url())
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    page.locator("summary[data-verb=ignore]").click()
+    page.locator("#ignore-reason").fill("half a sen")
+    report(cast.acme, runs=["run-2"])
+    expect(page.locator(".ledger")).to_contain_text("2 affected")
+    expect(page.locator("#ignore-reason")).to_be_visible()
+    expect(page.locator("#ignore-reason")).to_have_value("half a sen")
+
+
+def test_another_tenants_incidents_never_arrive(cast: World, desk: Page) -> None:
+    report(cast.globex, workflow="secret", error_code="theirs", runs=["g-1"])
+    report(cast.acme, runs=["run-2"])
+    expect(desk.locator(".row .cell-events")).to_have_text("2")
+    expect(desk.locator("#show-new")).to_be_hidden()
+    assert "secret" not in desk.content()
+
+
+def test_a_kill_switch_shows_at_once_on_everybodys_page(
+    cast: World, desk: Page, sign_in: SignIn
+) -> None:
+    ann = sign_in(cast.ann)
+    ann.goto("/kill-switches/")
+    ann.locator("#stop-form textarea").fill("double posting")
+    ann.get_by_role("button", name="Stop now").click()
+    expect(desk.locator("#stopped")).to_contain_text("double posting")
+    expect(desk.locator(".row .pill")).to_have_text("Held")
+
+
+def test_a_lost_line_is_found_again_and_nothing_is_missed(cast: World, sign_in: SignIn) -> None:
+    report(cast.acme, runs=["run-1"])
+    page = sign_in(cast.alice)
+    lines: list[WebSocketRoute] = []
+    is_cut = False
+
+    def connect(line: WebSocketRoute) -> None:
+        lines.append(line)
+        if is_cut:
+            line.close()
+        else:
+            line.connect_to_server()
+
+    page.route_web_socket(re.compile("/ws/"), connect)
+    page.goto("/incidents/?tab=open")
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    is_cut = True
+    lines[0].close()
+    report(cast.acme, runs=["run-2"])  # nobody hears it
+    expect(page.locator(".row .cell-events")).to_have_text("1")
+    is_cut = False
+    expect(page.locator(".row .cell-events")).to_have_text("2")
+    assert len(lines) > 1
