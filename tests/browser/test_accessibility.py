@@ -70,6 +70,10 @@ def test_axe_finds_nothing_in_what_opens(
     page.goto(busy)
     page.locator("summary[data-verb=resolve]").click()
     _is_fine(page)
+    panel = page.locator("details[open] .menu-panel").bounding_box()
+    assert panel is not None
+    assert panel["x"] >= 0
+    assert panel["x"] + panel["width"] <= WIDTHS[width]
     page.keyboard.press("Escape")
     page.locator("[data-stop]").click()
     page.locator("dialog textarea").fill("double posting")
