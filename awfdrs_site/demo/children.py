@@ -80,10 +80,10 @@ class Children:
                 self._launch(child)
 
     def restart_all(self) -> None:
-        """For when what they are connected to has moved."""
+        """For when the database they use has moved: nothing they have under way can be stored."""
         for child in self._children:
             if child.process is not None and child.program.is_lasting:
-                _signal_group(child.process, signal.SIGTERM)
+                _signal_group(child.process, signal.SIGKILL)
 
     def stop(self, *, within_seconds: float) -> None:
         """Ask everybody at once, wait, and kill who is left."""

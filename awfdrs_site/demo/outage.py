@@ -27,6 +27,7 @@ RULES: Final = {
     "retry.max_delay_ms": 5000,
 }
 OUTAGE_SECONDS = 8  # over before the breaker tries again
+ANSWER_SECONDS = 1.0  # long enough to see a half-open breaker with its probes
 STORY_SECONDS = 90
 POLL_SECONDS = 1.0
 
@@ -42,7 +43,7 @@ class Strand:
     event_type: str
     payload: Mapping[str, Any]
     ends: str
-    pause_seconds: float = 0.2
+    pause_seconds: float = 0.3
     idempotent: str = "key"
     recovers: bool = False
     awaits_approval: bool = False
@@ -51,7 +52,7 @@ class Strand:
 STRANDS: Final = (
     Strand(
         "checkout-capture",
-        9,
+        10,
         "payment.failed",
         {
             "error_code": "service_unavailable",
@@ -144,6 +145,7 @@ class Outage:
                 secret=secret,
                 accepts=lambda _: strand.recovers and time.monotonic() >= self._over_at,
                 completed=lambda retry: self._complete(strand, retry),
+                takes_seconds=ANSWER_SECONDS / self.speed,
             ),
         )
 

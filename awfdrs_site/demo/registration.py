@@ -18,18 +18,18 @@ def register(client: Client, company: Company, *, slug: str, url: str, idempoten
         return str(reply.body["retry_secret"])
     if reply.status != 409:
         raise CommandError(f"Workflow {slug} is not taken: {reply.status} {reply.body}")
-    return _anew(company, slug=slug, url=url, idempotent=idempotent)
+    return set_up(company, slug=slug, url=url, idempotent=idempotent)
 
 
-def _anew(company: Company, *, slug: str, url: str, idempotent: str) -> str:
-    """A secret is shown once, and an earlier simulation is gone with its port: set up both anew.
+def set_up(company: Company, *, slug: str, url: str, idempotent: str) -> str:
+    """The same without the API: a secret is shown once, and an earlier simulation's port is gone.
 
-    The API has no verb for that, so this is the one thing that is not done through it.
+    The API has no verb that gives a registered workflow another secret; this is that one thing.
     """
     secret = signing.new_secret()
     with scoping.bound(company.id):
         mine = Workflow.objects.for_tenant(company).select_for_update()
-        workflow: Workflow = mine.get(slug=slug)
+        workflow, _ = mine.get_or_create(slug=slug, defaults={"tenant_id": company.id})
         workflow.retry_url, workflow.idempotent = url, idempotent
         workflow.retry_secret_sealed = secrets.seal(
             secret, tenant_id=company.id, row_id=workflow.pk

@@ -1,6 +1,7 @@
 """The other side of a retry: verifies it, runs it once, answers, and may report success later."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ class Part:
     secret: str
     accepts: Callable[[Retry], bool]
     completed: Callable[[Retry], None]
+    takes_seconds: float = 0.0  # before it answers
 
 
 class WorkflowSide:
@@ -42,7 +44,7 @@ class WorkflowSide:
         self._parts: dict[str, Part] = {}
         self._done: set[str] = set()  # idempotency keys of what has been run
         self._lock = Lock()
-        self.received = 0
+        self._reports: list[Timer] = []
         handler = type("Handler", (_Handler,), {"side": self})
         self._server = _Server((HOST, 0), handler)
         self._thread = Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
@@ -60,6 +62,8 @@ class WorkflowSide:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        for report in self._reports:  # what was accepted is also reported
+            report.join()
 
     @property
     def retry_url(self) -> str:
@@ -81,16 +85,17 @@ class WorkflowSide:
         return self._run(key, retry, part)
 
     def _run(self, key: str, retry: Retry, part: Part) -> int:
+        time.sleep(part.takes_seconds)
         with self._lock:
-            self.received += 1
             if key in self._done:
                 return 200
             if not part.accepts(retry):
                 return 503
             self._done.add(key)
-        later = Timer(REPORT_AFTER_SECONDS, part.completed, (retry,))
-        later.daemon = True
-        later.start()
+            report = Timer(REPORT_AFTER_SECONDS, part.completed, (retry,))
+            report.daemon = True
+            self._reports.append(report)
+            report.start()
         return 200
 
 

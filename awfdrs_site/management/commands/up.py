@@ -19,7 +19,7 @@ from awfdrs_site.demo.children import Children, Program, is_alive
 
 READY_SECONDS = 120
 LOOK_SECONDS = 0.2
-STOP_SECONDS = 9  # what is under way may end; with the servers all is gone within 15
+STOP_SECONDS = 8  # what is under way may end; with the servers all is gone within 15
 LOOPBACK = "127.0.0.1/32"  # where the simulated workflow answers
 NO_REDIS = "redis://127.0.0.1:1/0"  # what the settings say when nobody said anything
 DEMO_SECONDS = "31536000"  # its workflow answers as long as the stack runs
@@ -35,7 +35,7 @@ BEAT = Program("beat", (*CELERY, "beat", "-S", "django_celery_beat.schedulers:Da
 
 class Command(BaseCommand):
     help = "Start everything: servers, migrations, demo data, web, worker, beat, the simulation."
-    requires_system_checks: list[str] = []  # noqa: RUF012  # migrate makes them, in a child
+    requires_system_checks: list[str] = []  # noqa: RUF012  # migrate makes them
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._ended = False
