@@ -66,7 +66,7 @@ def resolve(
     **evidence: Any,
 ) -> Incident:
     """Close it. Raises UnrecoveredRuns unless they are waived with a reason, TransitionRefused."""
-    incident = locked(incident)
+    incident = _locked_with_sharers(incident) if waive_unrecovered else locked(incident)
     if incident.status == Status.RESOLVED:
         return incident  # two operators, one outcome, one journal entry
     _refuse_unless_allowed(incident, Status.RESOLVED)
@@ -120,7 +120,7 @@ def move(
     waive_unrecovered: bool = False,
 ) -> Incident:
     """The move that `PATCH …/status` asks for. Raises StaleVersion, then what the verb raises."""
-    incident = locked(incident)
+    incident = _locked_with_sharers(incident) if waive_unrecovered else locked(incident)
     if version is not None and version != incident.version:
         raise StaleVersion(incident)
     if incident.status == status:
@@ -167,6 +167,16 @@ def locked(incident: Incident) -> Incident:
     mine = Incident.objects.for_tenant(incident.tenant_id)
     found: Incident = mine.select_for_update().get(pk=incident.pk)
     return found
+
+
+def _locked_with_sharers(incident: Incident) -> Incident:
+    """With every incident that hurt the same runs: a waiver frees those too, and two would wait for each other."""
+    ledger = AffectedRun.objects.for_tenant(incident.tenant_id)
+    runs = ledger.filter(incident=incident).values("run_id")
+    sharers = ledger.filter(run_id__in=runs).values("incident_id")
+    mine = Incident.objects.for_tenant(incident.tenant_id).filter(pk__in=sharers)
+    list(mine.select_for_update().order_by("id").values_list("id"))
+    return locked(incident)
 
 
 def _unrecovered(incident: Incident) -> list[Run]:
