@@ -4,6 +4,7 @@ GCRA (ITU-T I.371): a call conforms when the theoretical arrival time is at most
 locked by its UPDATE, so two workers can never spend the same token.
 """
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -36,7 +37,7 @@ class Taken:
 
 def take(vendor: Vendor, limit: RateLimit, *, now: datetime) -> Taken:
     """Spend one token, or say when to come back. Never above burst + rate·t in any window."""
-    interval = timedelta(seconds=1 / limit.requests_per_second)
+    interval = timedelta(microseconds=math.ceil(1_000_000 / limit.requests_per_second))
     burst = interval * limit.burst_size
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,0 +1,164 @@
+"""The one door: every check in its order, what its failure means, and when it clears."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from safety import gate
+from safety.gate import Facts, Permit, Window
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FINE = Facts(
+    action_type="retry",
+    idempotent="key",
+    attempts=Window(0, 3),
+    run_attempts=Window(0, 5),
+    vendor_attempts=Window(0, 1000),
+    breaker=Permit(True, None, "closed"),
+    rate=Permit(True, None, "a token is there"),
+)
+SOON = NOON + timedelta(minutes=5)
+LATER = NOON + timedelta(minutes=9)
+ORDER = [
+    "still_needed",
+    "kill_switch",
+    "auto_retry",
+    "idempotent",
+    "confidence",
+    "attempts_left",
+    "run_retry_limit",
+    "vendor_retry_limit",
+    "circuit_breaker",
+    "vendor_rate",
+]
+# what makes each gate fail, and what that does to the action
+FAILURES: dict[str, tuple[dict[str, Any], str]] = {
+    "still_needed": ({"is_still_needed": False}, "skip"),
+    "kill_switch": ({"switches": ("tenant: stop",)}, "park"),
+    "auto_retry": ({"auto_retry_enabled": False}, "approve"),
+    "idempotent": ({"idempotent": "no"}, "approve"),
+    "confidence": ({"is_certain": False, "confidence": 0.69}, "approve"),
+    "attempts_left": ({"attempts": Window(3, 3)}, "fail"),
+    "run_retry_limit": ({"run_attempts": Window(5, 5, NOON)}, "wait"),
+    "vendor_retry_limit": ({"vendor_attempts": Window(1000, 1000, NOON)}, "wait"),
+    "circuit_breaker": ({"breaker": Permit(False, SOON, "open")}, "wait"),
+    "vendor_rate": ({"rate": Permit(False, LATER, "no token")}, "wait"),
+}
+
+
+def test_everything_in_order_goes() -> None:
+    verdict = gate.check(FINE)
+    assert (verdict.effect, verdict.failed, verdict.reason) == ("go", [], "")
+    assert verdict.earliest_possible_at is None
+    assert [g.name for g in verdict.gates] == ORDER
+    # a passed gate still says what it saw
+    assert all(g.value and g.limit and g.source for g in verdict.gates)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_gate_that_fails_decides_and_says_why(name: str) -> None:
+    changes, effect = FAILURES[name]
+    verdict = gate.check(replace(FINE, **changes))
+    assert verdict.effect == effect
+    assert [g.name for g in verdict.failed] == [name]
+    assert verdict.reason
+    assert len(verdict.gates) == len(ORDER)  # the others are shown too
+
+
+@pytest.mark.parametrize(("first", "second"), list(pairwise(ORDER)))
+def test_of_two_that_fail_the_first_decides(first: str, second: str) -> None:
+    both = FAILURES[first][0] | FAILURES[second][0]
+    verdict = gate.check(replace(FINE, **both))
+    assert verdict.effect == FAILURES[first][1]
+    assert [g.name for g in verdict.failed] == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes"),
+    [
+        ({"idempotent": "yes"}, True),
+        ({"idempotent": "key"}, True),
+        ({"idempotent": "no"}, False),
+        ({"idempotent": ""}, False),
+        ({"is_certain": True, "confidence": 0.0}, True),
+        ({"is_certain": False, "confidence": 0.7}, True),
+        ({"is_certain": False, "confidence": 0.69}, False),
+        ({"attempts": Window(2, 3)}, True),
+        ({"attempts": Window(4, 3)}, False),
+        ({"run_attempts": Window(4, 5, NOON)}, True),
+        ({"run_attempts": Window(0, 0)}, False),
+        ({"vendor_attempts": Window(999, 1000, NOON)}, True),
+    ],
+)
+def test_the_edges_of_the_checks(changes: dict[str, Any], passes: bool) -> None:
+    assert (gate.check(replace(FINE, **changes)).effect == "go") is passes
+
+
+@pytest.mark.parametrize("name", ["auto_retry", "idempotent", "confidence"])
+def test_an_approval_lets_through_what_a_person_may_allow_and_shows_it(name: str) -> None:
+    verdict = gate.check(replace(FINE, is_approved=True, **FAILURES[name][0]))
+    assert verdict.effect == "go"
+    (seen,) = [g for g in verdict.gates if g.name == name]
+    assert seen.value.endswith("(approved)")
+
+
+@pytest.mark.parametrize("name", [n for n in ORDER if FAILURES[n][1] != "approve"])
+def test_an_approval_is_no_way_around_anything_else(name: str) -> None:
+    verdict = gate.check(replace(FINE, is_approved=True, **FAILURES[name][0]))
+    assert verdict.effect == FAILURES[name][1]
+
+
+def test_what_a_person_asked_for_does_not_count_against_the_unattended_limit() -> None:
+    full = replace(FINE, vendor_attempts=Window(1000, 1000, NOON), is_unattended=False)
+    assert gate.check(full).effect == "go"
+
+
+def test_only_retries_need_permissions_and_budgets() -> None:
+    escalation = Facts(
+        action_type="escalate", auto_retry_enabled=False, idempotent="no", attempts=Window(9, 1)
+    )
+    verdict = gate.check(escalation)
+    assert (verdict.effect, [g.name for g in verdict.gates]) == (
+        "go",
+        ["still_needed", "kill_switch"],
+    )
+
+
+def test_what_was_not_asked_at_this_moment_is_no_gate() -> None:
+    planned = Facts(action_type="retry", idempotent="key")
+    assert [g.name for g in gate.check(planned).gates] == ORDER[:5]
+
+
+def test_it_can_start_when_the_last_of_its_gates_clears() -> None:
+    limited = {"run_attempts": Window(5, 5, NOON - timedelta(minutes=58))}
+    waits = FAILURES["circuit_breaker"][0] | FAILURES["vendor_rate"][0] | limited
+    verdict = gate.check(replace(FINE, **waits))
+    assert [g.clears_at for g in verdict.failed] == [NOON + timedelta(minutes=2), SOON, LATER]
+    assert verdict.earliest_possible_at == LATER
+
+
+def test_what_waits_for_a_person_has_no_earliest_time() -> None:
+    waits = FAILURES["circuit_breaker"][0] | FAILURES["kill_switch"][0]
+    assert gate.check(replace(FINE, **waits)).earliest_possible_at is None
+
+
+def test_every_switch_that_holds_is_named() -> None:
+    verdict = gate.check(replace(FINE, switches=("global: all", "tenant: stop")))
+    assert verdict.reason == "global: all; tenant: stop"
+
+
+def test_as_json_carries_all_but_the_effect() -> None:
+    failing = replace(FINE, **FAILURES["circuit_breaker"][0])
+    (stored,) = [g for g in gate.check(failing).as_json() if not g["passed"]]
+    assert stored == {
+        "name": "circuit_breaker",
+        "passed": False,
+        "value": "open",
+        "limit": "allowed",
+        "source": "circuit breaker of the vendor",
+        "clears_at": SOON.isoformat(),
+        "detail": "Circuit breaker of the vendor: open.",
+    }
