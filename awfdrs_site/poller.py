@@ -5,7 +5,7 @@ A worker hears nothing while its broker is away; Postgres still holds the work, 
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -60,7 +60,7 @@ def run_due() -> int:
     return execution.run_due(limit=room, submit=calls.submit) if room > 0 else 0
 
 
-def sweeps() -> list[Callable[[], int]]:
+def sweeps(*, run_due: Callable[[], int] = run_due) -> list[Callable[[], int]]:
     """Everything the worker does, in the way of an event."""
     from actions import execution, planning, verification
     from incidents import decisions, detection
@@ -78,10 +78,10 @@ def sweeps() -> list[Callable[[], int]]:
     ]
 
 
-def sweep_once() -> int:
+def sweep_once(every: Sequence[Callable[[], int]]) -> int:
     """Run every sweep once; one that breaks stops no other. Returns how much work was found."""
     found = 0
-    for sweep in sweeps():
+    for sweep in every:
         try:
             found += sweep()
         except Exception:
@@ -113,7 +113,7 @@ class Poller(bootsteps.StartStopStep):
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if not sweep_once():
+            if not sweep_once(sweeps()):
                 self._stop.wait(EVERY_SECONDS)
 
 
