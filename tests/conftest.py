@@ -24,11 +24,16 @@ os.environ |= {
 }
 
 import django  # noqa: E402
+from hypothesis import settings as hypothesis_settings  # noqa: E402
 
 django.setup()
 del os.environ["DJANGO_SETTINGS_MODULE"], os.environ["REDIS_URL"]
 
 from tests import databases  # noqa: E402
+
+# On a busy machine a slow example is no failure.
+hypothesis_settings.register_profile("suite", deadline=None, max_examples=60, print_blob=True)
+hypothesis_settings.load_profile("suite")
 
 if TYPE_CHECKING:
     from pytest_django.plugin import DjangoDbBlocker

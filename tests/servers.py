@@ -32,6 +32,9 @@ def claim() -> Path:
         # A given AWFDRS_DATA says where: beside a stack that may run there, never in it.
         made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=os.environ.get("AWFDRS_DATA")))
         made.chmod(0o755)  # as root, Postgres runs as somebody else
+        (
+            made / "static"
+        ).mkdir()  # as after collectstatic, or every client warns that there is none
         (made / "owner").write_text(str(os.getpid()))
         os.environ |= {"AWFDRS_DATA": str(made), _OWNER: str(os.getpid())}
     return Path(os.environ["AWFDRS_DATA"])
