@@ -80,5 +80,3 @@ class Migration(migrations.Migration):
         of_no_tenant("tenants_platformjournalentry", platform=APPEND),
         LOOKUPS,
     ]
-
-
