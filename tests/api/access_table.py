@@ -1,0 +1,120 @@
+"""Who may use which route: one row for each method of each route. A route without a row fails the walker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+OPEN = "open"  # nobody is asked who they are
+SIGNED_IN = "signed in"  # any person, whatever their tenant
+NOBODY_ELSE = "the platform's own"  # loopback or a token
+
+
+@dataclass(frozen=True)
+class Row:
+    """`verb` as the view declares it; `of` names the thing in the path; `body` is a valid one."""
+
+    verb: str
+    of: str = ""
+    body: Mapping[str, Any] | None = None
+    query: str = ""
+
+
+API: dict[tuple[str, str], Row] = {
+    ("GET", "health"): Row(OPEN),
+    ("GET", "health/ready"): Row(OPEN),
+    ("GET", "health/pipeline"): Row(OPEN),
+    ("GET", "events"): Row("view"),
+    ("POST", "events"): Row(
+        "ingest",
+        body={
+            "workflow": "checkout",
+            "event_type": "payment.failed",
+            "payload": {},
+            "occurred_at": "2026-01-19T10:00:00Z",
+        },
+    ),
+    ("POST", "events/batch"): Row(
+        "ingest",
+        body={
+            "events": [
+                {
+                    "workflow": "checkout",
+                    "event_type": "payment.failed",
+                    "payload": {},
+                    "occurred_at": "2026-01-19T10:00:00Z",
+                }
+            ]
+        },
+    ),
+    ("GET", "events/<id:pk>"): Row("view", of="event"),
+    ("GET", "incidents"): Row("view"),
+    ("GET", "incidents/<id:pk>"): Row("view", of="incident"),
+    ("GET", "incidents/<id:pk>/events"): Row("view", of="incident"),
+    ("GET", "incidents/<id:pk>/decisions"): Row("view", of="incident"),
+    ("GET", "incidents/<id:pk>/timeline"): Row("view", of="incident"),
+    ("GET", "incidents/<id:pk>/runs"): Row("view", of="incident"),
+    ("GET", "incidents/<id:pk>/actions"): Row("view", of="incident"),
+    ("PATCH", "incidents/<id:pk>/status"): Row(
+        "resolve", of="incident", body={"status": "escalated", "note": "too loud"}
+    ),
+    ("POST", "incidents/<id:pk>/ignore"): Row("ignore", of="incident", body={"reason": "known"}),
+    ("POST", "incidents/<id:pk>/acknowledge"): Row("acknowledge", of="incident"),
+    ("POST", "incidents/<id:pk>/escalate"): Row("escalate", of="incident"),
+    ("POST", "incidents/<id:pk>/reopen"): Row("reopen", of="closed_incident"),
+    ("GET", "runs"): Row("view"),
+    ("GET", "runs/<id:pk>"): Row("view", of="run"),
+    ("POST", "runs/<id:pk>/waive"): Row("waive", of="run", body={"reason": "refunded"}),
+    ("GET", "actions"): Row("view"),
+    ("GET", "actions/<id:pk>"): Row("view", of="pending_action"),
+    ("POST", "actions/<id:pk>/approve"): Row("act", of="awaiting_action"),
+    ("POST", "actions/<id:pk>/reject"): Row("act", of="awaiting_action"),
+    ("POST", "actions/<id:pk>/skip"): Row("act", of="pending_action"),
+    ("POST", "actions/<id:pk>/run"): Row("act", of="pending_action"),
+    ("POST", "actions/<id:pk>/reverse"): Row("act", of="reversible_action"),
+    ("GET", "workflows"): Row("view"),
+    ("POST", "workflows"): Row("configure", body={"slug": "refunds"}),
+    ("GET", "vendors"): Row("view"),
+    ("POST", "vendors/<id:pk>/breaker"): Row(
+        "configure", of="vendor", body={"state": "forced_open", "reason": "they asked"}
+    ),
+    ("GET", "kill-switches"): Row("view"),
+    ("POST", "kill-switches"): Row(
+        "stop", body={"scope": "action_type", "target": "retry", "reason": "look first"}
+    ),
+    ("POST", "kill-switches/<id:pk>/lift"): Row(
+        "stop", of="kill_switch", body={"reason": "looked"}
+    ),
+    ("GET", "rules/effective"): Row("view", query="vendor=stripe"),
+}
+
+# Pages and files beside the API: what each view says of itself is compared, its own tests use it.
+PAGES: dict[str, str] = {
+    "api/schema": OPEN,
+    "docs": OPEN,
+    "redoc": OPEN,
+    "redoc/bundle.js": OPEN,
+    "metrics": NOBODY_ELSE,
+    "": SIGNED_IN,
+    "sign-in": OPEN,
+    "sign-out": OPEN,
+    "tenant": SIGNED_IN,
+    "theme": OPEN,
+    "no-tenant": SIGNED_IN,
+    "static/bundle/<slug:digest>/<str:name>": OPEN,
+    "incidents": "view",
+    "incidents/rows": "view",
+    "incidents/<uuid:pk>": "view",
+    "incidents/<uuid:pk>/acknowledge": "acknowledge",
+    "incidents/<uuid:pk>/resolve": "resolve",
+    "incidents/<uuid:pk>/ignore": "ignore",
+    "incidents/<uuid:pk>/escalate": "escalate",
+    "incidents/<uuid:pk>/reopen": "reopen",
+    "incidents/<uuid:pk>/actions": "view",
+    "actions/<uuid:pk>/approve": "act",
+    "actions/<uuid:pk>/reject": "act",
+    "kill-switches": "view",
+    "kill-switches/stop": "stop",
+    "kill-switches/activate": "stop",
+    "kill-switches/bar": "view",
+    "kill-switches/<uuid:pk>/lift": "stop",
+}

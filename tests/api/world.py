@@ -1,0 +1,91 @@
+"""Two tenants with one of everything in each, for tests that compare own, foreign and unknown."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from actions import planning
+from actions.states import ActionType, Status
+from incidents.states import Status as IncidentStatus
+from safety import killswitch
+from tenants import scoping
+from tenants.journal import SYSTEM
+from tenants.models import JournalEntry, Tenant
+from tests.cast import event, submit
+from tests.factories import (
+    ActionFactory,
+    AffectedRunFactory,
+    DecisionFactory,
+    IncidentFactory,
+    RunFactory,
+    VendorFactory,
+    WorkflowFactory,
+)
+
+
+@dataclass(frozen=True)
+class Things:
+    """The ids of what one tenant has, by the names that the access table uses."""
+
+    tenant: Tenant
+    ids: dict[str, UUID]
+
+    def __getitem__(self, name: str) -> UUID:
+        return self.ids[name]
+
+
+def one_of_everything(tenant: Tenant, word: str) -> Things:
+    """`word` stands in every text that people may read of it."""
+    vendor = VendorFactory(tenant=tenant, name=f"{word}-vendor")
+    workflow = WorkflowFactory(tenant=tenant, slug=f"{word}-workflow")
+    common: dict[str, Any] = {"tenant": tenant, "workflow": workflow, "vendor": vendor}
+    incident = IncidentFactory(**common, title=f"{word} failed", error_code=word)
+    closed = IncidentFactory(**common, title=f"{word} is over", status=IncidentStatus.IGNORED)
+    # a run of no incident: waiving one that an incident waits for is another test's
+    run = RunFactory(tenant=tenant, workflow=workflow, run_id=f"{word}-run")
+    AffectedRunFactory(tenant=tenant, incident=incident, run__run_id=f"{word}-hurt")
+    DecisionFactory(tenant=tenant, incident=incident, reasons=[word])
+    waiting = {"tenant": tenant, "incident": incident, "vendor": vendor, "waiting_reason": word}
+    pending = ActionFactory(**waiting)
+    awaiting = ActionFactory(**waiting, status=Status.AWAITING_APPROVAL)
+    reported = submit(tenant, **event(workflow=f"{word}-workflow", payload={"error_message": word}))
+    with scoping.bound(tenant.pk) as now:
+        switch = killswitch.activate(
+            tenant_id=tenant.pk,
+            scope="action_type",
+            target="notify",
+            reason=word,
+            expires_at=None,
+            by=SYSTEM,
+            now=now,
+        )
+        reversible = planning.request(
+            tenant_id=tenant.pk,
+            action_type=ActionType.CIRCUIT_BREAKER_OPEN,
+            parameters={"reason": word},
+            by=SYSTEM,
+            now=now,
+            dedupe_key="by hand",
+            vendor_id=vendor.pk,
+        )
+    assert reported.event_id is not None
+    return Things(
+        tenant,
+        {
+            "incident": incident.pk,
+            "closed_incident": closed.pk,
+            "run": run.pk,
+            "pending_action": pending.pk,
+            "awaiting_action": awaiting.pk,
+            "reversible_action": reversible.pk,
+            "event": reported.event_id,
+            "vendor": vendor.pk,
+            "kill_switch": switch.pk,
+        },
+    )
+
+
+def lines_written(tenant: Tenant) -> int:
+    """Every change writes a line: as many as before means that nothing changed."""
+    with scoping.bound(tenant.pk):
+        return int(JournalEntry.objects.for_tenant(tenant).count())
