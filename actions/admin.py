@@ -30,7 +30,7 @@ class WorkflowForm(OfTenantForm):
     retry_url = _url_field("Where a run is asked for again; without it nothing is retried.")
     status_url = _url_field()
     compensate_url = _url_field()
-    vendor = forms.ModelChoiceField(queryset=None, required=False)
+    vendor: Any = forms.ModelChoiceField(queryset=None, required=False)
     new_secret = forms.BooleanField(
         required=False,
         label="Make a new signing secret",

@@ -28,7 +28,9 @@ class Site(admin.AdminSite):
     index_title = "Administration"
     site_url = "/"
 
-    def register(self, models: Any, admin_class: Any = None, **options: Any) -> None:
+    def register(  # type: ignore[override]
+        self, models: Any, admin_class: Any = None, **options: Any
+    ) -> None:
         """What other packages bring along is for platform staff, and journalled like ours."""
         wanted = admin_class or admin.ModelAdmin
         if not issubclass(wanted, admin_base.GuardedAdmin):

@@ -22,6 +22,7 @@ from safety.admin_forms import (
     end_of,
     minutes_field,
     reason_field,
+    typed,
 )
 from safety.breaker_step import Forced
 from safety.killswitch import AlreadyActive
@@ -44,6 +45,7 @@ class RuleOverrideAdmin(TenantAdmin):
     """Never edited: each change is the next version, with its author, reason and difference."""
 
     can_change = can_delete = False
+    verbs_tell_the_journal = True
     form = RuleForm
     change_list_template = "admin/safety/ruleoverride/change_list.html"
     list_display = ("__str__", "difference", "author", "reason", "created_at", "next_version")
@@ -87,7 +89,7 @@ class RuleOverrideAdmin(TenantAdmin):
         if row is None:
             return initial
         told = {"tenant": row.tenant_id, "scope": row.scope, "target": row.target}
-        return initial | told | {key: _typed(value) for key, value in row.values.items()}
+        return initial | told | {key: typed(value) for key, value in row.values.items()}
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         made = rules.override(
@@ -101,16 +103,13 @@ class RuleOverrideAdmin(TenantAdmin):
         )
         obj.__dict__.update(vars(made))
 
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
-        """`rules.override` has told the journal."""
-
     @admin.display(description="changes")
     def difference(self, row: Any) -> str:
         return _lines(differences(getattr(row, "previous", None) or {}, row.values))
 
     @admin.display(description="values")
     def in_full(self, row: Any) -> str:
-        return _lines([f"{key}: {_typed(value)}" for key, value in sorted(row.values.items())])
+        return _lines([f"{key}: {typed(value)}" for key, value in sorted(row.values.items())])
 
     @admin.display(description="")
     def next_version(self, row: Any) -> str:
@@ -122,6 +121,7 @@ class SwitchPages(GuardedAdmin):
     """Switches are set and lifted through their verbs; what is set is never edited."""
 
     can_delete = False
+    verbs_tell_the_journal = True
     new_form: ClassVar[type[Any]]
     told: ClassVar[tuple[str, ...]] = ("activated_by", "activated_at", "expires_at", "state")
     ordering = ("-id",)
@@ -162,12 +162,6 @@ class SwitchPages(GuardedAdmin):
 
     def lift(self, obj: Any, **told: Any) -> None:
         raise NotImplementedError
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
-        """`killswitch.activate` has told the journal."""
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
-        """`killswitch.lift` has told the journal."""
 
     @admin.display(description="state")
     def state(self, switch: Any) -> str:
@@ -252,6 +246,9 @@ class CircuitBreakerAdmin(TenantAdmin):
         *("open_count", "forced", "forced_until", "forced_reason"),
     )
 
+    class Media:
+        css: ClassVar[dict[str, tuple[str, ...]]] = {"all": ("css/admin_pages.css",)}
+
     def get_actions(self, request: HttpRequest) -> Any:
         return super().get_actions(request) if is_platform(request) else {}
 
@@ -295,16 +292,9 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """What one version changes against the one before, a line a value."""
     changed = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
     return [
-        f"{key}: {_typed(before.get(key))} → {_typed(after.get(key))}"  # – is "not set"
+        f"{key}: {typed(before.get(key))} → {typed(after.get(key))}"  # – is "not set"
         for key in changed
     ]
-
-
-def _typed(value: object) -> str:
-    """A value as people type it."""
-    if value is None:
-        return "–"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _lines(texts: list[str]) -> str:

@@ -12,7 +12,7 @@ from safety.forms import ENDS, REASON_CHARACTERS
 from safety.models import GlobalKillSwitch, KillSwitch, RuleOverride
 from safety.rulefields import ValuesRefused
 from safety.states import RuleScope, SwitchScope
-from tenants.admin_base import ModelForm, OfTenantForm
+from tenants.admin_base import ModelForm, OfTenantForm, subclass
 from tenants.models import Vendor, Workflow
 
 ACTION_TYPES = ("retry", "escalate")
@@ -34,6 +34,13 @@ def end_of(minutes: str, *, now: datetime) -> datetime | None:
     return now + timedelta(minutes=int(minutes)) if minutes else None
 
 
+def typed(value: object) -> str:
+    """A rule's value as people type it."""
+    if value is None:
+        return "–"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _value_field(key: str) -> forms.Field:
     """One value of a rule, empty when this rule says nothing about it."""
     field = rulefields.FIELDS[key]
@@ -42,7 +49,7 @@ def _value_field(key: str) -> forms.Field:
     if isinstance(field, rulefields.Jitter):
         return _chosen(key, rulefields.JITTERS)
     if isinstance(field, rulefields.Whole | rulefields.Number):
-        hint = f"{field.low:,g} to {field.high:,g}"
+        hint = f"{field.low:,} to {field.high:,}"
         return forms.CharField(
             label=key, required=False, max_length=VALUE_CHARACTERS, help_text=hint
         )
@@ -84,12 +91,12 @@ class RuleValuesForm(OfTenantForm):
             if target:
                 self.add_error("target", "A rule of the whole tenant has no target.")
             return
-        kind = {
+        kinds: dict[RuleScope, rulefields.Field] = {
             RuleScope.CODE: rulefields.CODE,
             RuleScope.CATEGORY: rulefields.Choice(rulefields.CATEGORIES),
-        }.get(RuleScope(scope), rulefields.NAME)
+        }
         try:
-            kind.check(target)
+            kinds.get(RuleScope(scope), rulefields.NAME).check(target)
         except ValueError as refused:
             self.add_error("target", f"This {refused}.")
 
@@ -104,9 +111,7 @@ class RuleValuesForm(OfTenantForm):
                 self.add_error(key, f"This {message}.")
 
 
-RuleForm = type(RuleValuesForm)(
-    "RuleForm", (RuleValuesForm,), {key: _value_field(key) for key in rulefields.FIELDS}
-)
+RuleForm = subclass(RuleValuesForm, **{key: _value_field(key) for key in rulefields.FIELDS})
 
 
 class GlobalSwitchForm(ModelForm):
@@ -169,8 +174,7 @@ def _target(tenant_id: UUID, scope: SwitchScope, typed: str) -> str | None:
     if scope == SwitchScope.ACTION_TYPE:
         return typed if typed in ACTION_TYPES else None
     if scope == SwitchScope.WORKFLOW:
-        named = Workflow.objects.for_tenant(tenant_id).filter(slug=typed)
+        found: Any = Workflow.objects.for_tenant(tenant_id).filter(slug=typed).first()
     else:
-        named = Vendor.objects.for_tenant(tenant_id).filter(name=typed)
-    found = named.values_list("pk", flat=True).first()
-    return str(found) if found else None
+        found = Vendor.objects.for_tenant(tenant_id).filter(name=typed).first()
+    return str(found.pk) if found else None

@@ -9,20 +9,19 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.utils import flatten_fieldsets, unquote
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import DataError, IntegrityError, models, transaction
-from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
 from awfdrs_site.lib import clock
 from tenants import journal, scoping
-from tenants.access import TenantRef
+from tenants.access import Caller, TenantRef
 from tenants.journal import Actor
 from tenants.models import JournalEntry, PlatformJournalEntry, Tenant, TenantOwned
 
 HISTORY_LINES = 200
-CONFIGURE = "configure"
 _SECRET_WORDS = ("password", "secret")
 
 if TYPE_CHECKING:
@@ -41,9 +40,10 @@ def is_platform(request: HttpRequest) -> bool:
 
 def tenant_of(request: HttpRequest) -> TenantRef | None:
     """The tenant whose admin this is, when that is all they are."""
-    caller = getattr(request, "caller", None)
-    may = caller is not None and caller.user_id is not None and caller.may(CONFIGURE)
-    return caller.tenant if may and not is_platform(request) else None
+    caller: Caller | None = getattr(request, "caller", None)
+    if caller is None or caller.user_id is None or is_platform(request):
+        return None
+    return caller.tenant if caller.may("configure") else None
 
 
 def block_of(request: HttpRequest) -> AbstractContextManager[datetime]:
@@ -56,7 +56,7 @@ def block_of(request: HttpRequest) -> AbstractContextManager[datetime]:
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    user = request.user
+    user: Any = request.user  # `block_of` let nobody in who is not signed in
     return Actor("user", str(user.pk), user.get_full_name() or user.get_username())
 
 
@@ -78,6 +78,11 @@ class OfTenantForm(ModelForm):
         return cleaned
 
 
+def subclass(form: Any, *mixins: type, **attributes: Any) -> Any:
+    """A form class made of another one, by its own metaclass."""
+    return type(form)(form.__name__, (*mixins, form), attributes)
+
+
 class _Refused:
     """Mixed into a form whose values the domain or the database refused when they were saved."""
 
@@ -96,6 +101,7 @@ class GuardedAdmin(ModelAdmin):
     show_full_result_count = False
     list_per_page = 50
     can_add = can_change = can_delete = True
+    verbs_tell_the_journal = False
     refusals: ClassVar[dict[type[Exception], str]] = {
         IntegrityError: "Something with these values exists already.",
     }
@@ -127,12 +133,13 @@ class GuardedAdmin(ModelAdmin):
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        kwargs.setdefault("fields", self._form_fields(request, obj))
+        if kwargs.get("fields") is not None:
+            kwargs["fields"] = self._open_fields(kwargs["fields"])
         form = super().get_form(request, obj, change=change, **kwargs)
         refusal = getattr(request, "admin_refusal", "")
         if not refusal:
             return form
-        return type(form)(form.__name__, (_Refused, form), {"refusal": refusal})
+        return subclass(form, _Refused, refusal=refusal)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """A refusal while saving undoes what was saved and gives the form again, saying why."""
@@ -150,11 +157,11 @@ class GuardedAdmin(ModelAdmin):
         except (DataError, ValueError) as wrong:
             raise IncorrectLookupParameters from wrong
 
-    def response_action(self, request: HttpRequest, queryset: Any) -> Any:
+    def response_action(self, request: HttpRequest, queryset: Any, *args: Any) -> Any:
         if not all(map(self._is_key, request.POST.getlist(ACTION_CHECKBOX_NAME))):
             say(request, "Those rows do not exist.", is_good=False)
             return HttpResponseRedirect(request.get_full_path())
-        return super().response_action(request, queryset)
+        return super().response_action(request, queryset, *args)
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
@@ -175,12 +182,12 @@ class GuardedAdmin(ModelAdmin):
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponseBase:
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):  # before looking: nobody learns what exists
+            raise PermissionDenied
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
-        if not self.has_view_permission(request, obj):
-            raise PermissionDenied
         context = {
             **self.admin_site.each_context(request),
             "title": f"History of {obj}",
@@ -190,15 +197,17 @@ class GuardedAdmin(ModelAdmin):
         }
         return TemplateResponse(request, "admin/object_history.html", context)
 
-    def _form_fields(self, request: HttpRequest, obj: Any) -> list[str]:
+    def _open_fields(self, names: Iterable[str]) -> list[str]:
         """Without what the model keeps from every form: ours declare such fields themselves."""
         closed = {field.name for field in self.opts.fields if not field.editable}
-        shown = flatten_fieldsets(self.get_fieldsets(request, obj))
-        return [str(name) for name in shown if name not in closed]
+        return [name for name in names if name not in closed]
 
     def _journal(self, request: HttpRequest, obj: Any, done: str, **detail: Any) -> None:
+        if self.verbs_tell_the_journal:
+            return
         verb = f"{str(obj._meta.verbose_name).lower().replace(' ', '_')}_{done}"
-        told = {"by": actor_of(request), "at": clock.now(), "name": str(obj)[:200]} | detail
+        told: dict[str, Any] = {"by": actor_of(request), "at": clock.now(), "name": str(obj)[:200]}
+        told |= detail
         if isinstance(obj, TenantOwned):
             journal.record(obj, verb, **told)
             return

@@ -18,7 +18,7 @@ from tenants.models import ApiKey, JournalEntry, Membership, Tenant, Vendor, Wor
 from tests.factories import MembershipFactory, VendorFactory, WorkflowFactory
 
 CANARY = "canary"
-BY = Actor("user", "0", "canary-person")
+BY = Actor("user", "0", "somebody")
 TENANTS_OWN = {RuleOverride, KillSwitch, CircuitBreaker}  # what a tenant's admin sees
 
 
@@ -132,10 +132,3 @@ def global_switch() -> GlobalKillSwitch:
 def unknown_id(model: Any) -> Any:
     is_uuid = model._meta.pk.get_internal_type() == "UUIDField"
     return uuid4() if is_uuid else 987_654_321
-
-
-def formset_of(response: Any) -> dict[str, Any]:
-    """What the page's form would send if nobody typed anything."""
-    form = response.context["adminform"].form
-    initial = {name: form.get_initial_for_field(form.fields[name], name) for name in form.fields}
-    return {name: value for name, value in initial.items() if value not in (None, False)}
