@@ -60,6 +60,7 @@ def _outlook(action: Any, *, n_waiting: int) -> Outlook:
     return Outlook(
         kind=kind,
         attempt=min(action.attempts_made + is_next, action.attempts_max),
+        attempts_made=action.attempts_made,
         attempts_max=action.attempts_max,
         at=action.run_at if kind == "retrying" else None,
         reason=action.waiting_reason,

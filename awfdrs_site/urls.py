@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
 from awfdrs_site import api_docs, metrics
 
@@ -16,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("redoc/bundle.js", api_docs.redoc_bundle, name="redoc-bundle"),
     path("metrics", metrics.exposition, name="metrics"),
     path("admin/", admin.site.urls),
+    path("admin", RedirectView.as_view(url="/admin/")),
     path("", include("awfdrs_site.console_urls")),
 ]
 

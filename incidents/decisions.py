@@ -67,7 +67,7 @@ def choose(
     *, in_force: Effective, severity: str, has_retry_url: bool, classification: dict[str, Any]
 ) -> Chosen:
     """The choice from plain values: retry where a rule allows it, people where it matters, else watch."""
-    why = f"{classification.get('rule', '')}: {in_force.category}, severity {severity}"
+    why = f"{_known_by(classification)}: {in_force.category.replace('_', ' ')}, severity {severity}"
     retry_rule = in_force.values["retry.enabled"]
     can_help = in_force.retry.enabled and classification.get("retryable_hint", True)
     if can_help and has_retry_url:
@@ -86,6 +86,14 @@ def choose(
     if severity in (Severity.HIGH, Severity.CRITICAL):
         return Chosen(Choice.ESCALATE, (why, no_retry, f"severity {severity} needs people"))
     return Chosen(Choice.OBSERVE, (why, no_retry, f"severity {severity} can wait for a person"))
+
+
+def _known_by(classification: dict[str, Any]) -> str:
+    """Where the category comes from, in words."""
+    how, _, name = str(classification.get("rule", "")).partition(":")
+    plain = name.replace("_", " ")
+    known = {"code": f"error code {name}", "text": f"the message reads as {plain}"}
+    return known.get(how, "nothing known matches")
 
 
 def _record(incident: Incident, *, now: datetime) -> Decision:

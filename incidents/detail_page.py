@@ -12,6 +12,7 @@ from incidents.console import Reader
 from incidents.models import Decision, Incident, Run
 from incidents.presentation import details, rows, timeline
 from incidents.presentation.shapes import Detail
+from safety.models import CircuitBreaker
 from tenants.models import JournalEntry
 
 RUNS_SHOWN = 25
@@ -62,10 +63,19 @@ def _runs(reader: Reader, incident: Incident) -> Iterable[Run]:
 
 
 def _lines(reader: Reader, incident: Incident) -> Iterable[JournalEntry]:
+    """The incident's own lines, and its vendor's breaker's while it was open."""
     mine = JournalEntry.objects.for_tenant(reader.tenant_id)
-    return mine.filter(subject_type="incident", subject_id=str(incident.pk)).order_by("-id")[
-        :LINES_SHOWN
-    ]
+    own = Q(subject_type="incident", subject_id=str(incident.pk))
+    breakers = CircuitBreaker.objects.for_tenant(reader.tenant_id)
+    breaker = breakers.filter(vendor_id__in=[incident.vendor_id]).first()
+    if breaker is not None:
+        until = incident.resolved_at or reader.now
+        own |= Q(
+            subject_type="circuitbreaker",
+            subject_id=str(breaker.pk),
+            at__range=(incident.opened_at, until),
+        )
+    return mine.filter(own).order_by("-at", "-id")[:LINES_SHOWN]
 
 
 def _latest_event(reader: Reader, incident: Incident) -> Event | None:

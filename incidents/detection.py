@@ -199,9 +199,15 @@ def _resolve(incident: Incident, touched: runs.Touched, *, now: datetime) -> Non
         incident,
         by=SYSTEM,
         now=now,
-        reason=f"All {incident.affected_runs} affected runs have recovered.",
+        reason=_all_recovered(incident.affected_runs),
         evidence=evidence[:20],
     )
+
+
+def _all_recovered(n_runs: int) -> str:
+    if n_runs == 1:
+        return "The affected run has recovered."
+    return f"All {n_runs} affected runs have recovered."
 
 
 def _feed_breakers(

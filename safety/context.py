@@ -43,7 +43,7 @@ class Shell:
     def may_configure(self) -> bool:
         """Rule overrides and kill switches are the tenant admin's too, not only the staff's."""
         is_admin = self._caller is not None and self._caller.may("configure")
-        return is_admin or bool(getattr(self._request.user, "is_staff", False))
+        return is_admin or bool(getattr(self._request.user, "is_superuser", False))
 
     @cached_property
     def switches(self) -> tuple[SwitchLine, ...]:

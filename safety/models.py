@@ -100,6 +100,7 @@ class KillSwitch(TenantOwned, Switch):
     )
 
     class Meta(TenantOwned.Meta):
+        verbose_name_plural = "kill switches"
         constraints: ClassVar[list[models.BaseConstraint]] = [
             *TenantOwned.Meta.constraints,
             models.UniqueConstraint(
@@ -125,6 +126,7 @@ class GlobalKillSwitch(Switch):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
 
     class Meta:
+        verbose_name_plural = "global kill switches"
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
                 models.Value(1), condition=models.Q(lifted_at=None), name="one_active_global_switch"

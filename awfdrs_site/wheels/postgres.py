@@ -49,7 +49,7 @@ select 'create database {DATABASE}'
 select 'create role {LOGIN}'
  where not exists (select from pg_roles where rolname = '{LOGIN}') \gexec
 alter role {LOGIN} login noinherit password :'password';
-"""
+"""  # noqa: S608  # constants of this file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,13 +118,13 @@ def run_line(run: Run) -> RunLine:
 
 def safety(around: Surroundings, *, stop_url: str) -> Safety:
     outlook = around.outlook
-    attempt, most = (outlook.attempt, outlook.attempts_max) if outlook else (0, 0)
+    made, most = (outlook.attempts_made, outlook.attempts_max) if outlook else (0, 0)
     return Safety(
         breaker=breaker_badge(around.breaker),
         switch=Badge("human", "On") if around.held_by else Badge("good", "Off"),
         switch_reason=around.held_by,
-        attempts=f"{attempt} of {most}" if most else "",
-        attempts_percent=100 * attempt // most if most else 0,
+        attempts=f"{made} of {most}" if most else "",
+        attempts_percent=100 * made // most if most else 0,
         stop_url="" if around.held_by else stop_url,
     )
 

@@ -152,7 +152,7 @@ def _waiting(incident: Incident, around: Surroundings) -> NextStep:
         return NextStep("acknowledged", "hourglass", "Deciding what to do")
     if around.choice == Choice.OBSERVE:
         return NextStep(
-            "open", "eye", "No matching rule", detail="Nothing runs until a person acts."
+            "open", "eye", "Watched: no retry by rule", detail="Nothing runs until a person acts."
         )
     return NextStep("recovering", "hourglass", "Waiting for success evidence")
 

@@ -15,11 +15,12 @@ class Outlook:
     """
 
     kind: str
-    attempt: int = 0
+    attempt: int = 0  # the one under way, or the next
     attempts_max: int = 0
     at: datetime | None = None
     reason: str = ""
     n_waiting: int = 0
+    attempts_made: int = 0
 
 
 Outlooks = Callable[[UUID, Sequence[UUID]], Mapping[UUID, Outlook]]

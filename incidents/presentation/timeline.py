@@ -35,8 +35,11 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "failed": ("bad", "x", "Retry failed"),
     "unknown": ("bad", "circle-alert", "Outcome unknown"),
     "skipped": ("", "minus", "Skipped"),
-    "activated": ("human", "power", "Kill switch on"),
-    "lifted": ("human", "power", "Kill switch lifted"),
+    "breaker_opened": ("bad", "plug", "Circuit breaker opened"),
+    "breaker_half_opened": ("info", "plug", "Circuit breaker lets probes through"),
+    "breaker_closed": ("good", "plug", "Circuit breaker closed"),
+    "breaker_forced": ("human", "plug", "Circuit breaker held by hand"),
+    "breaker_freed": ("human", "plug", "Circuit breaker handed back"),
 }
 SPOKEN = ("reason", "reasons", "note", "error", "detail")  # shown as sentences, in this order
 SILENT = {

@@ -29,6 +29,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=awfdrs_site.lib.ids.uuid7, editable=False, primary_key=True, serialize=False)),
             ],
             options={
+                'verbose_name_plural': 'global kill switches',
                 'constraints': [models.UniqueConstraint(models.Value(1), condition=models.Q(('lifted_at', None)), name='one_active_global_switch')],
             },
         ),
@@ -74,6 +75,7 @@ class Migration(migrations.Migration):
                 ('tenant', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
             ],
             options={
+                'verbose_name_plural': 'kill switches',
                 'abstract': False,
                 'constraints': [models.UniqueConstraint(fields=('tenant', 'id'), name='safety_killswitch_of_tenant'), models.UniqueConstraint(condition=models.Q(('lifted_at', None)), fields=('tenant', 'scope', 'target'), name='one_active_switch_per_target'), models.CheckConstraint(condition=models.Q(('scope__in', ['tenant', 'workflow', 'vendor', 'action_type'])), name='switch_scope_known')],
             },

@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 
 from actions import execution, lifecycle
+from actions.executors.base import Result
 from actions.models import Attempt
 from tenants import scoping
 from tenants.journal import Actor
@@ -126,6 +127,6 @@ def test_a_late_result_changes_nothing(stage: Stage, time_travel: Travel) -> Non
     stage.turn()
     [before] = stage.actions()
 
-    assert execution.settle(stale, execution.Result("final", error="late")) is None
+    assert execution.settle(stale, Result("final", error="late")) is None
     [after] = stage.actions()
     assert (after.status, after.version) == (before.status, before.version)

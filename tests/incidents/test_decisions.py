@@ -69,11 +69,11 @@ def test_the_choice_follows_from_plain_values_and_says_why(
         in_force=in_force(category),
         severity=Severity(severity),
         has_retry_url=has_url,
-        classification={"rule": "text:x", "retryable_hint": hint},
+        classification={"rule": "text:dns", "retryable_hint": hint},
     )
     assert choice.choice == chosen
     assert says in " / ".join(choice.reasons)
-    assert choice.reasons[0].startswith("text:x: ")
+    assert choice.reasons[0].startswith("the message reads as dns: ")
 
 
 def test_a_decision_keeps_what_it_was_decided_from(acme: Tenant) -> None:

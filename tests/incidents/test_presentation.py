@@ -64,7 +64,7 @@ def _breaker(state: str, **fields: Any) -> CircuitBreaker:
         ({}, {"outlook": RETRY, "breaker": _breaker("closed")}, "Retry 2 of 5", "next in", SOON),
         ({}, {"breaker": _breaker("half_open")}, "Breaker half-open · probing", "", None),
         ({}, {"outlook": Outlook("unknown")}, "Outcome unknown", "", None),
-        ({"status": "detected"}, {"choice": "observe"}, "No matching rule", "", None),
+        ({"status": "detected"}, {"choice": "observe"}, "Watched: no retry by rule", "", None),
         ({"status": "detected", "decided_at": None}, {}, "Deciding what to do", "", None),
         ({"status": "escalated", "escalated_reason": "no URL"}, {}, "no URL", "", None),
         ({"status": "escalated"}, {}, "A person is needed", "", None),

@@ -1,5 +1,4 @@
 """M11: which failures are the same failure, and what an incident is called."""
-# ruff: noqa: RUF001 - look-alike characters are what these tests are about
 
 import json
 import string

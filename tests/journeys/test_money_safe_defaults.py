@@ -4,6 +4,7 @@ from pytest_django import Settings
 
 from actions import lifecycle
 from tenants import scoping
+from tenants.journal import Actor
 from tests.cast import submit
 from tests.journeys.conftest import Stage, Travel
 
@@ -92,5 +93,5 @@ def test_flushall_in_the_middle_changes_nothing_but_latency(
     assert len(stage.calls) == 1
 
 
-def _alice() -> lifecycle.Actor:
-    return lifecycle.Actor("user", "1", "alice")
+def _alice() -> Actor:
+    return Actor("user", "1", "alice")
