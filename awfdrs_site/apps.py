@@ -6,3 +6,8 @@ from django.apps import AppConfig
 class SiteConfig(AppConfig):
     name = "awfdrs_site"
     label = "site"
+
+    def ready(self) -> None:
+        from awfdrs_site import checks
+
+        assert checks  # importing registers them

@@ -104,7 +104,9 @@ INGEST_BURST_PER_KEY = _whole("INGEST_BURST_PER_KEY", 10000, least=1)
 BACKLOG_BATCH_LIMIT = _whole("BACKLOG_BATCH_LIMIT", 1_000_000, least=1)
 OUTBOUND_ALLOW_CIDRS = _networks("OUTBOUND_ALLOW_CIDRS")
 AWFDRS_RULES_DIR = env.str("AWFDRS_RULES_DIR", default="")
-AWF_FAILPOINTS = env.str("AWF_FAILPOINTS", default="")  # tests only; refused by check --deploy
+AWF_FAILPOINTS = env.str("AWF_FAILPOINTS", default="")
+if AWF_FAILPOINTS and not (DEBUG or EMBEDDED):
+    raise ImproperlyConfigured("AWF_FAILPOINTS breaks the process on purpose: not in production.")
 
 # --- Django ------------------------------------------------------------------------------------
 INSTALLED_APPS = [

@@ -33,6 +33,7 @@ def work_and_die(at: str) -> None:
         "SECRET_KEY": settings.SECRET_KEY,
         "ENCRYPTION_KEY": settings.ENCRYPTION_KEY,
         "OUTBOUND_ALLOW_CIDRS": "127.0.0.1/32",
+        "DEBUG": "true",  # failpoints are refused in production
         "AWF_FAILPOINTS": f"{at}=kill9",
     }
     ended = subprocess.run([sys.executable, "-c", WORKER], env=environment, timeout=60, check=False)
