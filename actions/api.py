@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +15,7 @@ from actions import lifecycle, planning, signing
 from actions.executors.controls import Conflict
 from actions.lifecycle import ActionRefused, NotReversible
 from actions.models import Action
+from actions.querysets import ActionQuerySet
 from actions.serializers import (
     ActionDetailSerializer,
     ActionFilters,
@@ -73,7 +73,7 @@ class OneAction(TenantAPIView):
     subject: Action
 
     def find(self, **kwargs: Any) -> Action:
-        return get_or_404(actions_of(self).with_attempts(), pk=kwargs["pk"])  # type: ignore[attr-defined]
+        return get_or_404(actions_of(self).with_attempts(), pk=kwargs["pk"])
 
 
 class ActionDetail(OneAction):
@@ -187,7 +187,7 @@ class Workflows(TenantAPIView):
         return workflow, secret
 
 
-def actions_of(view: TenantAPIView) -> QuerySet[Action]:
+def actions_of(view: TenantAPIView) -> ActionQuerySet:
     return Action.objects.for_tenant(view.caller.tenant).for_list()
 
 

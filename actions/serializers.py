@@ -39,7 +39,7 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
 
     class Meta:
         model = Attempt
-        fields = (
+        fields: tuple[str, ...] = (
             "number",
             "status",
             "request",
@@ -65,7 +65,7 @@ class ActionSerializer(serializers.ModelSerializer[Action]):
 
     class Meta:
         model = Action
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "tenant_id",
             "action_type",
@@ -103,7 +103,7 @@ class GateSerializer(serializers.Serializer[Any]):
     passed = serializers.BooleanField()
     value = serializers.CharField()
     limit = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     clears_at = serializers.DateTimeField(allow_null=True)
     detail = serializers.CharField(allow_blank=True)
 
@@ -116,7 +116,7 @@ class ActionDetailSerializer(ActionSerializer):
     earliest_possible_at = serializers.SerializerMethodField()
 
     class Meta(ActionSerializer.Meta):
-        fields = (
+        fields: tuple[str, ...] = (
             *ActionSerializer.Meta.fields,
             "attempts",
             "gates",
@@ -143,7 +143,7 @@ class WorkflowSerializer(serializers.ModelSerializer[Workflow]):
 
     class Meta:
         model = Workflow
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "tenant_id",
             "slug",
@@ -162,7 +162,7 @@ class RegisteredSerializer(WorkflowSerializer):
     retry_secret = serializers.CharField(help_text="Shown this once.")
 
     class Meta(WorkflowSerializer.Meta):
-        fields = (*WorkflowSerializer.Meta.fields, "retry_secret")
+        fields: tuple[str, ...] = (*WorkflowSerializer.Meta.fields, "retry_secret")
         read_only_fields = fields
 
 

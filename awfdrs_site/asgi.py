@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from django.core.asgi import get_asgi_application
@@ -90,7 +90,7 @@ async def _refuse(scope: Scope, headers: dict[bytes, bytes], limit: int, send: S
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(django_application),
+        "http": BodyLimit(cast(Application, django_application)),
         "websocket": AllowedHostsOriginValidator(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
         ),

@@ -89,7 +89,7 @@ class OpenView(APIView):
     """Nobody is asked who they are, and whatever they accept, they get JSON: probes are not polite."""
 
     authentication_classes = ()
-    http_method_names: ClassVar[list[str]] = ["get", "head"]
+    http_method_names = ["get", "head"]  # noqa: RUF012  # Django's own shape
     schema = ContractSchema()
     problem = ProblemSerializer
     verbs: ClassVar[Mapping[str, str]] = {"get": "open"}
@@ -113,7 +113,7 @@ class Ready(OpenView):
         asked = {"database": database.start(), "redis": cache.start()}
         parts = {name: _state(answer, deadline) for name, answer in asked.items()}
         if parts["database"] != OK:
-            raise Problem("unavailable", "The database does not answer.", retry_after=1, **parts)
+            raise _unavailable(parts)
         return Response({"status": "ready" if parts["redis"] == OK else "degraded", **parts})
 
 
@@ -123,7 +123,9 @@ class Pipeline(OpenView):
         ages = _ages()
         late = [name for name, seconds in ages.items() if seconds > LATE_SECONDS]
         if late:
-            raise Problem("unavailable", "Work waits too long.", retry_after=5, late=late, **ages)
+            raise Problem(
+                "unavailable", "Work waits too long.", retry_after=5, late=late, ages=ages
+            )
         return Response({"status": "ok", **ages})
 
 
@@ -155,7 +157,7 @@ def _ask_redis() -> Any:
 
 def _count_redis_clients() -> Any:
     with _redis() as asked:
-        return asked.info("clients")["connected_clients"]  # type: ignore[index]
+        return asked.info("clients")["connected_clients"]
 
 
 def _ask_pipeline() -> Any:
@@ -182,6 +184,16 @@ def _conninfo() -> str:
         host=at["HOST"],
         port=at["PORT"],
         connect_timeout=2,
+    )
+
+
+def _unavailable(parts: Mapping[str, str]) -> Problem:
+    return Problem(
+        "unavailable",
+        "The database does not answer.",
+        retry_after=1,
+        database=parts["database"],
+        redis=parts["redis"],
     )
 
 

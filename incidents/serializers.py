@@ -75,7 +75,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
 
     class Meta:
         model = Incident
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "number",
             "tenant_id",
@@ -115,7 +115,7 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
 
     class Meta:
         model = Decision
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "incident_id",
             "kind",
@@ -160,7 +160,7 @@ class IncidentDetailSerializer(IncidentSerializer):
     next = NextSerializer(allow_null=True)
 
     class Meta(IncidentSerializer.Meta):
-        fields = (*IncidentSerializer.Meta.fields, "analysis", "decisions", "next")
+        fields: tuple[str, ...] = (*IncidentSerializer.Meta.fields, "analysis", "decisions", "next")
         read_only_fields = fields
 
 
@@ -169,7 +169,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
 
     class Meta:
         model = Run
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "tenant_id",
             "run_id",
@@ -202,7 +202,7 @@ class EventSerializer(serializers.ModelSerializer[Event]):
 
     class Meta:
         model = Event
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "tenant_id",
             "workflow",
@@ -231,7 +231,7 @@ class EventSerializer(serializers.ModelSerializer[Event]):
 class ActorSerializer(serializers.Serializer[Any]):
     kind = serializers.CharField(source="actor_kind")
     id = serializers.CharField(source="actor_id")
-    label = serializers.CharField(source="actor_label")
+    label = serializers.CharField(source="actor_label")  # type: ignore[assignment]
 
 
 class MomentSerializer(serializers.ModelSerializer[JournalEntry]):
@@ -240,7 +240,7 @@ class MomentSerializer(serializers.ModelSerializer[JournalEntry]):
 
     class Meta:
         model = JournalEntry
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "at",
             "verb",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.db import transaction
@@ -186,7 +186,13 @@ class EffectiveRules(TenantAPIView):
         category = asked.pop("category") or rules.NO_CATEGORY
         if category not in CATEGORIES:
             raise params.refused("category", "choice", f"One of {', '.join(CATEGORIES)}.")
-        found = rules.effective_for(tenant_id=self.caller.tenant.id, category=category, **asked)
+        found = rules.effective_for(
+            tenant_id=self.caller.tenant.id,
+            workflow=asked["workflow"],
+            vendor=asked["vendor"],
+            error_code=asked["error_code"],
+            category=category,
+        )
         return Response({**asked, "category": found.category, "values": found.as_json()})
 
 
@@ -241,5 +247,5 @@ def _written(switch: KillSwitch | GlobalKillSwitch) -> Mapping[str, Any]:
     switch.is_active = switch.lifted_at is None  # type: ignore[union-attr]
     if isinstance(switch, GlobalKillSwitch):
         switch.scope, switch.target = GLOBAL, ""  # type: ignore[attr-defined]
-    data: Mapping[str, Any] = KillSwitchSerializer(switch).data
+    data: Mapping[str, Any] = KillSwitchSerializer(cast(KillSwitch, switch)).data
     return data

@@ -113,7 +113,7 @@ class SwitchActivation(VerbSerializer):
 
 class RuleValueSerializer(serializers.Serializer[Any]):
     value = serializers.JSONField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     override_id = serializers.UUIDField(required=False)
 
 
@@ -122,4 +122,4 @@ class EffectiveSerializer(serializers.Serializer[Any]):
     vendor = serializers.CharField(allow_blank=True)
     error_code = serializers.CharField(allow_blank=True)
     category = serializers.ChoiceField(choices=CATEGORIES)
-    values = serializers.DictField(child=RuleValueSerializer())  # type: ignore[assignment]
+    values = serializers.DictField(child=RuleValueSerializer())

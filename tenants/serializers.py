@@ -39,7 +39,8 @@ class ReasonField(TextField):
 
 
 class SlugField(TextField):
-    default_error_messages = {"format": f"This must match {SLUG_PATTERN}."}  # noqa: RUF012
+    # doubled, because the messages are format strings
+    default_error_messages = {"format": "This must match [a-z0-9][a-z0-9._-]{{0,99}}."}  # noqa: RUF012
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
@@ -121,4 +122,4 @@ class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
     instance = serializers.CharField()
     correlation_id = serializers.CharField()
-    errors = FieldErrorSerializer(many=True, required=False)
+    errors = FieldErrorSerializer(many=True, required=False)  # type: ignore[assignment]

@@ -112,7 +112,7 @@ def timed_statement(execute: Callable[..., Any], *statement: Any) -> Any:
 def counted() -> CollectorRegistry:
     """What every process has counted so far, in a registry of its own."""
     together = CollectorRegistry()
-    multiprocess.MultiProcessCollector(together, path=str(DIRECTORY))
+    multiprocess.MultiProcessCollector(together, path=str(DIRECTORY))  # type: ignore[no-untyped-call]
     return together
 
 

@@ -39,7 +39,7 @@ register_converter(IdConverter, "id")
 
 
 class InstantField(forms.CharField):
-    def clean(self, value: Any) -> datetime | None:  # type: ignore[override]
+    def clean(self, value: Any) -> datetime | None:
         text = super().clean(value)
         try:
             return rfc3339.parse(text) if text else None
@@ -50,7 +50,7 @@ class InstantField(forms.CharField):
 
 
 class IdField(forms.CharField):
-    def clean(self, value: Any) -> UUID | None:  # type: ignore[override]
+    def clean(self, value: Any) -> UUID | None:
         text = super().clean(value)
         if text and not _UUID.fullmatch(text):
             raise forms.ValidationError("This must be a UUID of 36 characters.", code="format")
@@ -68,19 +68,19 @@ class TextField(forms.CharField):
         return text
 
 
-class InstantFilter(Filter):
+class InstantFilter(Filter):  # type: ignore[misc]  # the library has no types
     field_class = InstantField
 
 
-class IdFilter(Filter):
+class IdFilter(Filter):  # type: ignore[misc]
     field_class = IdField
 
 
-class TextFilter(Filter):
+class TextFilter(Filter):  # type: ignore[misc]
     field_class = TextField
 
 
-class NameOrIdFilter(Filter):
+class NameOrIdFilter(Filter):  # type: ignore[misc]
     """`?workflow=checkout` or its id; one that nobody has gives an empty list."""
 
     field_class = TextField
@@ -144,7 +144,7 @@ def text(query: QueryDict, name: str) -> str:
     try:
         return TextField(required=False).clean(query.get(name, ""))
     except forms.ValidationError as wrong:
-        raise refused(name, wrong.code or "invalid", wrong.messages[0]) from None
+        raise refused(name, wrong.error_list[0].code or "invalid", wrong.messages[0]) from None
 
 
 def is_id(text: str) -> bool:
