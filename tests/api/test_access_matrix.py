@@ -21,7 +21,7 @@ from tests.factories import MembershipFactory
 
 BASE = "api/v1/"
 UNKNOWN = UUID("deadbeef-0000-4000-8000-000000000003")
-ELSEWHERE = re.compile(r"^(admin/|static/(?!bundle))")  # tested by their own walkers
+ELSEWHERE = re.compile(r"^(admin($|/)|static/(?!bundle))")  # tested by their own walkers
 WRITES = ("POST", "PATCH", "PUT", "DELETE")
 CANARY = "globex-canary"
 

@@ -27,10 +27,10 @@ def _broken() -> None:
 
 
 @pytest.fixture
-def hang() -> Iterator[Callable[[], None]]:
+def hang() -> Iterator[Callable[[], bool]]:
     """Waits until the test is over."""
     over = threading.Event()
-    yield lambda: over.wait(20) and None
+    yield lambda: over.wait(20)
     over.set()
 
 
