@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,6 +18,9 @@ if "awfdrs_site.settings" in sys.modules:
     )
 RUN = servers.claim()
 atexit.register(servers.remove, RUN)
+if servers.WORKER == "alone":
+    # A stopped run cleans up like a finished one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 # Only while settings load: what a test starts gets an environment without them.
 os.environ |= {
     "DJANGO_SETTINGS_MODULE": "awfdrs_site.settings",
