@@ -15,6 +15,7 @@ from actions.executors.base import Call
 from actions.lifecycle import Change
 from actions.models import Action, Attempt
 from actions.states import ActionType, Status, Verification
+from awfdrs_site.lib import metrics
 from events.models import Event
 from incidents import decisions
 from incidents.states import UNRECOVERED, RunState
@@ -133,6 +134,7 @@ def _hold(action: Action, verdict: gate.Verdict, *, now: datetime) -> None:
     waited_for, reason = action.waiting_reason, verdict.reason[:300]
     action.waiting_reason = reason
     if verdict.effect == "wait":
+        metrics.SAFETY_LIMITS.labels(str(action.tenant_id), verdict.failed[0].name).inc()
         clears_at = max(verdict.earliest_possible_at or now, now)
         action.run_at = clears_at + timedelta(seconds=random() * SPREAD_SECONDS)  # noqa: S311
         # A thousand actions that poll one half-open breaker say so once each, not every second.

@@ -133,6 +133,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "awfdrs_site.lib.correlation.CorrelationMiddleware",
+    "awfdrs_site.lib.metrics.MetricsMiddleware",
     "django.middleware.gzip.GZipMiddleware",  # pads at random, so that lengths tell nothing (BREACH)
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -305,6 +306,16 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {  # three resources have a `status`, and none of them is the other's
+        "IncidentStatus": "incidents.states.Status",
+        "ActionStatus": "actions.states.Status",
+        "AttemptStatus": "actions.states.AttemptStatus",
+        "EventStatus": ["accepted"],
+        "EventVerdict": ["accepted", "replayed", "rejected"],
+        "Liveness": ["ok"],
+        "Readiness": ["ready", "degraded"],
+        "RedisState": ["ok", "failing"],
+    },
 }
 
 CELERY_BROKER_URL = REDIS_URL

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from awfdrs_site.lib import correlation
+from awfdrs_site.lib import correlation, metrics
 from awfdrs_site.lib.failpoints import failpoint
 from events.models import Event, PendingEvent
 from incidents import grouping, lifecycle, reading, runs
@@ -98,7 +98,8 @@ def _try(tenant_id: UUID, claims: Sequence[Claim]) -> None:
     if not claims:
         return
     try:
-        _digest_claims(tenant_id, claims)
+        with metrics.timed(metrics.DETECTION_SECONDS):
+            _digest_claims(tenant_id, claims)
     except Exception:
         logger.exception("digest of %s events failed", len(claims))
         if len(claims) > 1:

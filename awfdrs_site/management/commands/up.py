@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from awfdrs_site.demo import kept, welcome
 from awfdrs_site.demo.children import Children, Program, is_alive
+from awfdrs_site.lib import metrics
 
 READY_SECONDS = 120
 LOOK_SECONDS = 0.2
@@ -80,6 +81,8 @@ class Command(BaseCommand):
                 return
             if self.children.run(step).returncode:
                 raise CommandError(f"{step.name} failed.")  # it has said why on stderr
+
+        metrics.forget()  # what a former stack counted ends with it
 
     def _start_servers(self, data: Path) -> None:
         done = self.children.run(Program("servers", (*EMBEDDED, "start", str(data))))
