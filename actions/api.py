@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from actions import lifecycle, planning, signing
+from actions import by_hand, lifecycle, signing
 from actions.executors.controls import Conflict
 from actions.lifecycle import ActionRefused, NotReversible
 from actions.models import Action
@@ -42,7 +42,7 @@ URL_FIELDS = ("retry_url", "status_url", "compensate_url")
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """What the verbs of `lifecycle` and `planning` raise, as the problems of API.md."""
+    """what the verbs of `lifecycle` and `by_hand` raise, as the problems of API.md."""
     try:
         yield
     except ActionRefused as refused:
@@ -131,7 +131,7 @@ class ActionReverse(OneAction):
     def post(self, request: Request, pk: UUID) -> Response:
         said = self.body(ReasonOrNote)
         with refusals():
-            reversing = planning.reverse(
+            reversing = by_hand.reverse(
                 self.subject,
                 reason=said["reason"] or said["note"],
                 by=self.caller.actor,

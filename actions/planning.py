@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from random import random
-from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
-from actions import lifecycle, retry
-from actions.executors import controls
+from actions import retry
 from actions.models import Action
-from actions.states import REVERSIBLE, ActionType, Status
+from actions.states import ActionType, Status
 from awfdrs_site.lib import correlation, sweeping
 from incidents import decisions
 from incidents import lifecycle as incident_lifecycle
@@ -84,7 +82,7 @@ def escalation(
     incident = incident_lifecycle.locked(incident)
     if incident.status in OPEN:
         incident = incident_lifecycle.escalate(incident, by=SYSTEM, now=now, reason=reason)
-    return _create(
+    return create_once(
         Action(
             tenant_id=incident.tenant_id,
             action_type=ActionType.ESCALATE,
@@ -100,82 +98,6 @@ def escalation(
         by=SYSTEM,
         now=now,
     )
-
-
-def request(
-    *,
-    tenant_id: UUID,
-    action_type: str,
-    parameters: dict[str, Any],
-    by: Actor,
-    now: datetime,
-    dedupe_key: str,
-    incident: Incident | None = None,
-    vendor_id: UUID | None = None,
-) -> Action:
-    """A person's own breaker or kill-switch action: done at once, in the caller's transaction, reversible.
-
-    Idempotent per `dedupe_key`. Raises killswitch.AlreadyActive.
-    """
-    action = _create(
-        Action(
-            tenant_id=tenant_id,
-            action_type=action_type,
-            dedupe_key=dedupe_key,
-            incident=incident,
-            vendor_id=vendor_id,
-            parameters=parameters,
-            run_at=now,
-        ),
-        by=by,
-        now=now,
-    )
-    if action.status != Status.PENDING:
-        return action
-    action = lifecycle.move(lifecycle.locked(action), Status.IN_PROGRESS, "started", by=by, now=now)
-    action.previous_state, action.result = controls.apply(action, by=by, now=now)
-    action.started_at = action.settled_at = now
-    return lifecycle.move(action, Status.COMPLETED, "completed", by=by, now=now)
-
-
-def reverse(action: Action, *, reason: str, by: Actor, now: datetime) -> Action:
-    """Put back what a completed control action changed; returns the reversing action.
-
-    Raises NotReversible (also the second time) and controls.Conflict.
-    """
-    action = lifecycle.locked(action)
-    if not lifecycle.is_reversible(action):
-        raise lifecycle.NotReversible(lifecycle.why_not_reversible(action))
-    reversing = _create(
-        Action(
-            tenant_id=action.tenant_id,
-            action_type=REVERSE_OF[ActionType(action.action_type)],
-            dedupe_key=f"reverse:{action.pk}",
-            incident=action.incident,
-            vendor_id=action.vendor_id,
-            reverses=action,
-            parameters={"reason": reason},
-            run_at=now,
-        ),
-        by=by,
-        now=now,
-    )
-    reversing = lifecycle.move(
-        lifecycle.locked(reversing), Status.IN_PROGRESS, "started", by=by, now=now
-    )
-    reversing.result = controls.undo(action, reason=reason, by=by, now=now)
-    reversing.started_at = reversing.settled_at = now
-    lifecycle.move(action, Status.REVERSED, "reversed", by=by, now=now, reason=reason)
-    return lifecycle.move(reversing, Status.COMPLETED, "completed", by=by, now=now)
-
-
-REVERSE_OF = {
-    ActionType.CIRCUIT_BREAKER_OPEN: ActionType.CIRCUIT_BREAKER_CLOSE,
-    ActionType.CIRCUIT_BREAKER_CLOSE: ActionType.CIRCUIT_BREAKER_OPEN,
-    ActionType.KILL_SWITCH_ACTIVATE: ActionType.KILL_SWITCH_DEACTIVATE,
-    ActionType.KILL_SWITCH_DEACTIVATE: ActionType.KILL_SWITCH_ACTIVATE,
-}
-assert set(REVERSE_OF) == set(REVERSIBLE)
 
 
 def policy_of(action: Action) -> RetryPolicy:
@@ -286,8 +208,8 @@ def _mark(runs: Sequence[Run], note: str, *, now: datetime) -> None:
         mine.update(planned_at=now, recovery_note=note)
 
 
-def _create(action: Action, *, by: Actor, now: datetime) -> Action:
-    """Insert it unless its purpose is served already; the one that is there is returned."""
+def create_once(action: Action, *, by: Actor, now: datetime) -> Action:
+    """Insert it unless its purpose (`dedupe_key`) is served already; the one that is there is returned."""
     action.requested_by, action.created_at = by.label, now
     action.correlation_id = correlation.current()
     Action.objects.bulk_create([action], ignore_conflicts=True)

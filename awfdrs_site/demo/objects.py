@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.test import Client, override_settings
 
-from actions import execution, planning
+from actions import by_hand, execution, planning
 from actions.models import Action
 from actions.states import ActionType, Status
 from awfdrs_site.demo import cast, kept, registration, seeding
@@ -130,7 +130,7 @@ def _opened_breaker(incident: Incident, dedupe_key: str) -> str:
     """A person's own action, done at once; reversed meanwhile it is still the same action."""
     with scoping.bound(incident.tenant_id) as now:
         vendor = Vendor.objects.for_tenant(incident.tenant_id).get(name=VENDOR)
-        action = planning.request(
+        action = by_hand.request(
             tenant_id=incident.tenant_id,
             action_type=ActionType.CIRCUIT_BREAKER_OPEN,
             parameters={"reason": "Fixture: an action that can be reversed."},

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from actions import planning
+from actions import by_hand
 from actions.states import ActionType, Status
 from incidents.states import Status as IncidentStatus
 from safety import killswitch
@@ -59,7 +59,7 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
             by=SYSTEM,
             now=now,
         )
-        reversible = planning.request(
+        reversible = by_hand.request(
             tenant_id=tenant.pk,
             action_type=ActionType.CIRCUIT_BREAKER_OPEN,
             parameters={"reason": word},
