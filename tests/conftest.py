@@ -47,6 +47,12 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.cast"]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browsers last: playwright leaves an event loop running, and no asynchronous test can start after it."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def owner(django_db_blocker: "DjangoDbBlocker") -> Iterator[databases.Owner]:
     """The database's owner, for what no running role may do."""
