@@ -28,6 +28,13 @@ _SAVED = [
     "parameters",
     "version",
 ]
+_RUN_BY_HAND = (
+    Status.PENDING,
+    Status.PARKED,
+    Status.AWAITING_APPROVAL,
+    Status.FAILED,
+    Status.UNKNOWN,
+)
 
 
 class ActionRefused(Exception):
@@ -56,6 +63,7 @@ def approve(action: Action, *, by: Actor, now: datetime) -> Action:
     action = locked(action)
     if action.parameters.get("approved_by"):
         return action
+    _refuse_unless(action, Status.AWAITING_APPROVAL, Status.PENDING)
     action.parameters = {**action.parameters, "approved_by": by.label}
     action.run_at, action.waiting_reason = now, ""
     return move(action, Status.PENDING, "approved", by=by, now=now)
@@ -77,8 +85,9 @@ def skip(action: Action, *, by: Actor, now: datetime, reason: str = "") -> Actio
 
 
 def run_now(action: Action, *, by: Actor, now: datetime) -> Action:
-    """Try now instead of later: pending comes forward, failed and unknown get one more attempt by hand."""
+    """Try now instead of later: what waits comes forward, failed and unknown get one more attempt by hand."""
     action = locked(action)
+    _refuse_unless(action, *_RUN_BY_HAND)
     action.run_at, action.waiting_reason = now, ""
     action.parameters = {**action.parameters, "approved_by": by.label}
     if action.status == Status.PENDING:
@@ -86,6 +95,12 @@ def run_now(action: Action, *, by: Actor, now: datetime) -> Action:
     action.attempts_max = max(action.attempts_max, action.attempts_made + 1)
     action.save(update_fields=["attempts_max"])
     return move(action, Status.PENDING, "run_again", by=by, now=now)
+
+
+def _refuse_unless(action: Action, *where: Status) -> None:
+    """For moves to pending by hand: the table alone would take an attempt under way back, and send it twice."""
+    if action.status not in where:
+        raise ActionRefused(current=action.status, asked=Status.PENDING)
 
 
 def is_reversible(action: Action) -> bool:
