@@ -10,6 +10,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "awfdrs_site.settings")
 app = Celery("awfdrs")
 app.conf.update(
     task_default_queue="default",
+    task_routes={
+        "incidents.tasks.*": {"queue": "digest"},
+        "actions.tasks.*": {"queue": "actions"},
+    },
     task_ignore_result=True,
     task_acks_late=False,  # a lost wake-up is found by the next sweep
     worker_prefetch_multiplier=1,

@@ -5,12 +5,12 @@ from celery import shared_task
 from incidents import decisions, detection
 
 
-@shared_task(queue="digest")
+@shared_task
 def digest_events(**_: object) -> None:
     while detection.digest() == detection.BATCH:
         pass
 
 
-@shared_task(queue="digest")
+@shared_task
 def decide_incidents(**_: object) -> None:
     decisions.decide_due()
