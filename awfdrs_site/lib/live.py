@@ -36,6 +36,7 @@ class Fact:
 
 _facts: dict[tuple[UUID, str, str], Fact] = {}
 _facts_lock = threading.Lock()
+_is_flush_queued = False
 _waiting: queue.Queue[Callable[[], None]] = queue.Queue(QUEUE_LIMIT)
 _thread: threading.Thread | None = None
 _start = threading.Lock()
@@ -51,13 +52,15 @@ def publish(fact: Fact) -> None:
     transaction.on_commit(lambda: _hand_over(fact))
 
 
-def nudge(deliver: Callable[[], None]) -> None:
-    """Run `deliver` soon on the publisher thread; drop it when the queue is full."""
+def nudge(deliver: Callable[[], None]) -> bool:
+    """Run `deliver` soon on the publisher thread; False when the queue is full and it was dropped."""
     _ensure_thread()
     try:
         _waiting.put_nowait(deliver)
     except queue.Full:
         logger.warning("nudge dropped: the publisher's queue is full")
+        return False
+    return True
 
 
 def drain(timeout_seconds: float = 5) -> None:
@@ -69,11 +72,11 @@ def drain(timeout_seconds: float = 5) -> None:
 
 def _hand_over(fact: Fact) -> None:
     """A row that changes ten times before the thread comes round is one fact: the latest."""
+    global _is_flush_queued
     with _facts_lock:
-        is_first = not _facts
         _facts[fact.tenant_id, fact.topic, fact.id] = fact
-    if is_first:
-        nudge(_send_facts)
+        if not _is_flush_queued:
+            _is_flush_queued = nudge(_send_facts) is True
 
 
 def _ensure_thread() -> None:
@@ -94,9 +97,11 @@ def _run() -> None:
 
 
 def _send_facts() -> None:
+    global _is_flush_queued
     with _facts_lock:
         facts = list(_facts.values())
         _facts.clear()
+        _is_flush_queued = False
     _own_loop().run_until_complete(_send(facts))
 
 

@@ -29,6 +29,7 @@ def _send(app: Celery, task: str, queue: str) -> None:
     timeouts = {
         "socket_timeout": live.SEND_SECONDS,
         "socket_connect_timeout": live.SEND_SECONDS,
+        "max_retries": 0,  # kombu would go on trying for seconds, and the facts behind it would wait
     }
     with Connection(settings.REDIS_URL, transport_options=timeouts) as connection:
         app.send_task(

@@ -12,7 +12,10 @@ from incidents.presentation import details, rows, timeline
 
 ROOT = Path(__file__).resolve().parents[2]
 VENDOR = ROOT / "static" / "vendor"
-OF_ANOTHER_PAGE = {"js/swagger.js"}  # Swagger's, which has no console around it
+OF_ANOTHER_PAGE = {
+    "js/swagger.js",  # Swagger and the admin have pages without the console around them
+    "css/admin_pages.css",
+}
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 
