@@ -57,7 +57,9 @@ class Probe:
         with self._lock:
             if self._under_way is None or self._under_way.done():
                 self._under_way = Future()
-                thread = threading.Thread(target=self._run, args=[self._under_way], daemon=True)
+                thread = threading.Thread(
+                    target=self._run, args=[self._under_way], name="probe", daemon=True
+                )
                 thread.start()
             return self._under_way
 
