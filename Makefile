@@ -5,9 +5,6 @@ INSTALLED := .venv/installed
 PYTHON := .venv/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input --quiet
 
-# One more than the cores: some tests wait for a process or a browser.
-WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
-
 # Checks and tests make servers of their own; whatever the caller's shell points at is left alone.
 ALONE := env -u DATABASE_URL -u DATABASE_OWNER_URL -u REDIS_URL -u SECRET_KEY -u ENCRYPTION_KEY \
 	-u ALLOWED_HOSTS -u DEBUG -u PORT -u HOST -u WEB_WORKERS -u AWFDRS_DEMO -u OUTBOUND_ALLOW_CIDRS
@@ -44,7 +41,7 @@ dev: $(INSTALLED) ## the same with DEBUG=true
 	@$(WATCH); DEBUG=true exec $(PYTHON) manage.py up
 
 test: $(INSTALLED) browser ## every test, with coverage; ARGS="-k name" chooses
-	@$(ALONE) $(PYTHON) -m pytest -n $(WORKERS) --cov --cov-report=term:skip-covered \
+	@$(ALONE) $(PYTHON) -m pytest -n auto --cov --cov-report=term:skip-covered \
 		$(if $(ARGS),--cov-fail-under=0) $(ARGS)
 	@$(if $(ARGS),true,measured=$$($(MEASURE) --fail-under=100 --include='$(WHOLLY_TESTED)' \
 		&& $(MEASURE) --fail-under=90 --include='*/api.py,*/api/*') || { echo "$$measured"; exit 1; })

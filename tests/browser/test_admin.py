@@ -35,7 +35,8 @@ def test_no_page_is_refused_anything_or_scrolls_sideways(
 ) -> None:
     # refusals by the policy are complaints, which end this test
     page = sign_in(staff, viewport={"width": width, "height": 844}, color_scheme=theme)
-    for path in _paths(rows_of(cast.acme, "own")):
+    paths = _paths(rows_of(cast.acme, "own"))
+    for path in paths if width == 390 else paths[::3]:  # the narrow page is where things break
         page.goto(path)
         excess = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert excess <= 0, f"{path} scrolls sideways by {excess} px"

@@ -43,12 +43,12 @@ def test_a_hundred_failures_at_once_are_one_incident(acme: Tenant) -> None:
     def post(number: int) -> int:
         statuses = [
             Api(token).post("/api/v1/events", event(run_id=f"run-{number}-{n}")).status_code
-            for n in range(5)
+            for n in range(10)
         ]
         digest_all()
         return sum(status == 201 for status in statuses)
 
-    assert sum(at_once(20, post)) == 100
+    assert sum(at_once(10, post)) == 100
     digest_all()
     incident: Incident = only_incident(acme)
     assert (incident.event_count, incident.affected_runs) == (100, 100)
