@@ -22,6 +22,7 @@ from incidents.states import UNRECOVERED, RunState
 from incidents.states import Status as IncidentStatus
 from safety import breaker, gate, killswitch, limits, rules
 from safety.breaker import Admitted
+from safety.ruletypes import RateLimit
 from tenants import journal, scoping, secrets
 from tenants.journal import SYSTEM
 from tenants.models import Membership, Vendor
@@ -95,7 +96,7 @@ def _ask(action: Action, *, now: datetime) -> tuple[gate.Verdict, Admitted | Non
     )
     verdict = gate.check(facts)
     if verdict.effect == "go":
-        taken = _take(action.vendor, now=now)
+        taken = _take(action.vendor, admitted.in_force.rate_limit, now=now)
         verdict = gate.check(replace(facts, rate=taken))
     return verdict, admitted
 
@@ -108,13 +109,10 @@ def _permit(admitted: Admitted, *, now: datetime) -> gate.Permit:
     return gate.Permit(answer.allowed, clears_at, answer.reason)
 
 
-def _take(vendor: Vendor, *, now: datetime) -> gate.Permit:
-    in_force = rules.effective_for(
-        tenant_id=vendor.tenant_id, workflow="", vendor=vendor.name, error_code=""
-    )
-    taken = limits.take(vendor, in_force.rate_limit, now=now)
-    limit = f"{in_force.rate_limit.requests_per_second:g}/s"
-    return gate.Permit(taken.allowed, taken.clears_at, f"{limit} and its burst")
+def _take(vendor: Vendor, limit: RateLimit, *, now: datetime) -> gate.Permit:
+    taken = limits.take(vendor, limit, now=now)
+    reason = f"{limit.requests_per_second:g}/s and its burst"
+    return gate.Permit(taken.allowed, taken.clears_at, reason)
 
 
 def _window(action: Action, column: str, *, limit: str, now: datetime) -> gate.Window | None:

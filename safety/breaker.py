@@ -7,6 +7,7 @@ from datetime import datetime
 
 from safety import breaker_step, rules
 from safety.breaker_step import Admission, BreakerState, Outcome
+from safety.effective import Effective
 from safety.models import CircuitBreaker
 from safety.ruletypes import BreakerPolicy
 from safety.states import BreakerStatus
@@ -32,6 +33,7 @@ class Admitted:
     row: CircuitBreaker
     state: BreakerState
     admission: Admission
+    in_force: Effective  # the vendor's rules as the breaker saw them, for the gates after it
 
     def keep(self, *, now: datetime) -> None:
         """Store the probe's lease (and what time alone has changed)."""
@@ -39,18 +41,17 @@ class Admitted:
 
 
 def policy_for(vendor: Vendor) -> BreakerPolicy:
-    return rules.effective_for(
-        tenant_id=vendor.tenant_id, workflow="", vendor=vendor.name, error_code=""
-    ).breaker
+    return rules.effective_of_vendor(vendor).breaker
 
 
 def admit(vendor: Vendor, *, call_id: str, now: datetime) -> Admitted:
     """Ask for a call, holding the breaker's row until the transaction ends."""
     row = _locked(vendor)
+    in_force = rules.effective_of_vendor(vendor)
     state, admission = breaker_step.admit(
-        state_of(row), now=now, policy=policy_for(vendor), call_id=call_id
+        state_of(row), now=now, policy=in_force.breaker, call_id=call_id
     )
-    return Admitted(row, state, admission)
+    return Admitted(row, state, admission, in_force)
 
 
 def record(

@@ -15,6 +15,7 @@ from safety.models import RuleOverride
 from safety.ruletypes import Rulebook
 from tenants import journal
 from tenants.journal import Actor
+from tenants.models import Vendor
 
 NO_CATEGORY = "unknown"
 
@@ -63,6 +64,11 @@ def effective_for(
         category=category,
         environment=environment(),
     )
+
+
+def effective_of_vendor(vendor: Vendor) -> Effective:
+    """The values in force for a vendor whatever fails: its breaker, its rate limit."""
+    return effective_for(tenant_id=vendor.tenant_id, workflow="", vendor=vendor.name, error_code="")
 
 
 def override(

@@ -23,7 +23,6 @@ from tenants import scoping
 from tenants.access import ROLE_VERBS, SCOPE_VERBS, Caller, TenantRef
 from tenants.journal import Actor
 from tenants.models import ApiKey
-from tenants.states import Scope
 
 _BEARER = re.compile(r"[Bb]earer awf_([A-Za-z0-9]{12})_([A-Za-z0-9_-]{43})")
 
@@ -184,6 +183,3 @@ class CallerAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
-
-
-KEY_SCOPES = tuple(Scope.values)
