@@ -1,4 +1,4 @@
-"""What is wrong, and why: incidents, the runs they hurt, the decisions made, the links to the evidence."""
+"""What is wrong, and why: incidents, the runs they hurt, decisions, links to evidence, what grouping has learned."""
 
 from typing import ClassVar
 
@@ -7,7 +7,16 @@ from django.db import models
 from django.urls import reverse
 
 from incidents.querysets import IncidentQuerySet, RunQuerySet
-from incidents.states import OPEN, UNRECOVERED, Choice, DecisionKind, RunState, Severity, Status
+from incidents.states import (
+    OPEN,
+    UNRECOVERED,
+    Choice,
+    DecisionKind,
+    Outcome,
+    RunState,
+    Severity,
+    Status,
+)
 from tenants.models import TenantKey, TenantOwned, Vendor, Workflow
 
 
@@ -47,6 +56,9 @@ class Incident(TenantOwned):
     resolved_reason = models.CharField(max_length=4000, blank=True)
     regression_count = models.PositiveIntegerField(default=0)
     previous = TenantKey("self", null=True, related_name="+")
+    is_storm = models.BooleanField(default=False)  # groups its children, has no events of its own
+    parent = TenantKey("self", null=True, related_name="children")  # the storm it is part of
+    merged_into = TenantKey("self", null=True, related_name="members")
     version = models.PositiveBigIntegerField(default=1)
 
     objects: ClassVar[IncidentQuerySet] = IncidentQuerySet.as_manager()  # type: ignore[assignment]
@@ -78,6 +90,24 @@ class Incident(TenantOwned):
             # regressions: the last closed incident of a signature
             models.Index(
                 fields=["tenant", "signature", "-resolved_at"], name="incident_by_signature"
+            ),
+            # storms: children of a parent, and the latest openings at a vendor
+            models.Index(
+                fields=["tenant", "parent"],
+                condition=models.Q(parent__isnull=False),
+                name="incident_of_storm",
+            ),
+            models.Index(fields=["tenant", "vendor", "-opened_at"], name="incident_of_vendor"),
+            models.Index(
+                fields=["tenant", "merged_into"],
+                condition=models.Q(merged_into__isnull=False),
+                name="incident_merged",
+            ),
+            # the sweep that resolves what has been quiet
+            models.Index(
+                fields=["last_seen_at"],
+                condition=models.Q(status__in=OPEN),
+                name="incident_quiet",
             ),
             # the sweep that finds undecided incidents
             models.Index(
@@ -169,11 +199,15 @@ class AffectedRun(TenantOwned):
 
 
 class EventLink(TenantOwned):
-    """What the digest made of an event (same id): its outcome, incident and run. Partitioned like Event."""
+    """What the digest made of an event (same id): its outcome, incident and run. Partitioned like Event.
+
+    `signature` is the event's own, also when it is counted on the incident of another one (a merge).
+    """
 
     outcome = models.CharField(max_length=10)
     incident_id = models.UUIDField(null=True)
     run_id = models.UUIDField(null=True)
+    signature = models.CharField(max_length=32, blank=True)
 
     class Meta(TenantOwned.Meta):
         indexes: ClassVar[list[models.Index]] = [
@@ -210,3 +244,102 @@ class Decision(TenantOwned):
 
     def __str__(self) -> str:
         return f"{self.choice} for {self.incident}"
+
+
+class Template(TenantOwned):
+    """What the texts of a workflow's failures have in common. `key` never changes, `tokens` generalise."""
+
+    workflow = TenantKey(Workflow, related_name="templates")
+    key = models.CharField(max_length=16)
+    leaf = models.CharField(max_length=80)
+    tokens = models.JSONField()
+
+    class Meta(TenantOwned.Meta):
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            *TenantOwned.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["tenant", "workflow", "key"], name="one_template_per_key"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # the digest loads the leaves its texts fall into
+            models.Index(fields=["tenant", "workflow", "leaf", "id"], name="template_of_leaf")
+        ]
+
+    def __str__(self) -> str:
+        return " ".join(self.tokens)
+
+
+class SignatureAlias(TenantOwned):
+    """A merge that sticks: failures of `signature` are counted as those of `counts_as`; a split removes it."""
+
+    signature = models.CharField(max_length=32)
+    counts_as = models.CharField(max_length=32)
+    created_at = models.DateTimeField()
+
+    class Meta(TenantOwned.Meta):
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            *TenantOwned.Meta.constraints,
+            models.UniqueConstraint(fields=["tenant", "signature"], name="one_alias_per_signature"),
+            models.CheckConstraint(
+                condition=~models.Q(signature=models.F("counts_as")), name="alias_of_another"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["tenant", "counts_as"], name="alias_by_target")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.signature} counts as {self.counts_as}"
+
+
+class IncidentHour(TenantOwned):
+    """Events of an incident in one hour, by when they happened; the digest counts, nobody scans events."""
+
+    incident = TenantKey(Incident, related_name="hours")
+    hour = models.DateTimeField()
+    n_events = models.PositiveBigIntegerField()
+
+    class Meta(TenantOwned.Meta):
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            *TenantOwned.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["tenant", "incident", "hour"], name="one_row_per_incident_hour"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.n_events} at {self.hour:%Y-%m-%d %H}h"
+
+
+class OutcomeRule(TenantOwned):
+    """A tenant's own word on what an event reports, asked in order before what is shipped.
+
+    Every condition that is given must hold; at least one is given.
+    """
+
+    position = models.PositiveIntegerField(default=100)
+    event_type = models.CharField(max_length=255, blank=True)
+    status = models.CharField(max_length=100, blank=True)
+    error_code = models.CharField(max_length=200, blank=True)
+    payload_path = models.CharField(max_length=200, blank=True)
+    payload_value = models.CharField(max_length=200, blank=True)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices)
+    reason = models.CharField(max_length=4000)
+    is_enabled = models.BooleanField(default=True)
+    created_by = models.CharField(max_length=200, editable=False)
+    created_at = models.DateTimeField(editable=False)
+
+    class Meta(TenantOwned.Meta):
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            *TenantOwned.Meta.constraints,
+            models.CheckConstraint(
+                condition=models.Q(outcome__in=Outcome.values), name="outcome_known"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["tenant", "position", "id"], name="outcome_rules_in_order")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.outcome}"

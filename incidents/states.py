@@ -18,6 +18,14 @@ class Severity(TextChoices):
     CRITICAL = "critical"
 
 
+class Outcome(TextChoices):
+    """What an event reports (DESIGN.md rule 16)."""
+
+    FAILURE = "failure"
+    SUCCESS = "success"
+    NEUTRAL = "neutral"
+
+
 class Choice(TextChoices):
     """What a decision chose."""
 

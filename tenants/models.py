@@ -126,6 +126,12 @@ class Workflow(TenantOwned):
         help_text="Only `yes` and `key` are retried without a person.",
     )
     retry_secret_sealed = models.TextField(blank=True, editable=False)
+    quiet_minutes = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        default=60,
+        help_text="After this long without a failure an incident resolves itself; empty: never.",
+    )
     vendor = TenantKey(Vendor, null=True, blank=True, related_name="workflows")
     created_at = models.DateTimeField(auto_now_add=True)
 

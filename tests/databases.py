@@ -79,6 +79,10 @@ def _copy(running: embedded.Servers) -> None:
     with psycopg.connect(elsewhere, autocommit=True) as owner:
         names = map(sql.Identifier, (NAME, postgres.DATABASE))
         owner.execute(sql.SQL("create database {} template {}").format(*names))
+        # Thousands of commits; what must survive a crash is tested on servers of its own.
+        owner.execute(
+            sql.SQL("alter database {} set synchronous_commit = off").format(sql.Identifier(NAME))
+        )
     with psycopg.connect(make_conninfo(elsewhere, dbname=NAME), autocommit=True) as owner:
         owner.execute(_TRAVEL)
 

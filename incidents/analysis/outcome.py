@@ -1,17 +1,12 @@
 """The only place that says whether an event reports a failure (DESIGN.md rule 16)."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from incidents.analysis.facts import text_of
+from incidents.states import Outcome
 
-
-class Outcome(StrEnum):
-    FAILURE = "failure"
-    SUCCESS = "success"
-    NEUTRAL = "neutral"
-
+__all__ = ["Outcome", "opens_run", "outcome"]
 
 # Ordered: the first pattern that matches decides. Success comes first because `*_recovered` and
 # the like report the end of a failure, and often carry the error they recovered from.

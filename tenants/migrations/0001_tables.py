@@ -71,6 +71,7 @@ class Migration(migrations.Migration):
                 ('compensate_url', models.URLField(blank=True, max_length=2000)),
                 ('idempotent', models.CharField(choices=[('yes', 'Yes'), ('key', 'Key'), ('no', 'No')], default='no', help_text='Only `yes` and `key` are retried without a person.', max_length=3)),
                 ('retry_secret_sealed', models.TextField(blank=True, editable=False)),
+                ('quiet_minutes', models.PositiveIntegerField(blank=True, default=60, help_text='After this long without a failure an incident resolves itself; empty: never.', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('tenant', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
                 ('vendor', tenants.models.TenantKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='workflows', to='tenants.vendor')),

@@ -124,6 +124,7 @@ def fetched(url: str, *, token: str = "", body: str = "") -> int:
 
 
 @pytest.mark.faults
+@pytest.mark.longest
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
 def test_make_run_tells_its_story_survives_deaths_and_leaves_nothing(data: Path) -> None:
     stack = Stack(data)
