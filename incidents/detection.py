@@ -18,7 +18,7 @@ from django.db import connection
 from awfdrs_site.lib import correlation, metrics
 from awfdrs_site.lib.failpoints import failpoint
 from events.models import Event, PendingEvent
-from incidents import grouping, lifecycle, reading, runs
+from incidents import aliases, grouping, hours, lifecycle, outcome_rules, reading, runs, turns
 from incidents.analysis.outcome import Outcome
 from incidents.models import EventLink, Incident
 from incidents.reading import Reading
@@ -54,7 +54,6 @@ using unnest(%s::uuid[], %s::bigint[]) as leased (id, token)
 where pending.tenant_id = %s and pending.id = leased.id and pending.lease_token = leased.token
 returning pending.id
 """
-_ONE_DIGEST_PER_TENANT = "select pg_advisory_xact_lock(hashtextextended('digest:' || %s, 0))"
 _POISON = """
 update events_pendingevent set poisoned_at = awf_now()
 where tenant_id = %s and id = any(%s) and attempts >= %s and poisoned_at is null returning id
@@ -119,16 +118,22 @@ def _set_aside(tenant_id: UUID, claim: Claim) -> None:
 
 def _digest_claims(tenant_id: UUID, claims: Sequence[Claim]) -> None:
     with scoping.bound(tenant_id, durable=True) as now:
+        turns.take(tenant_id)
         with connection.cursor() as cursor:
-            cursor.execute(_ONE_DIGEST_PER_TENANT, [str(tenant_id)])
             cursor.execute(_TAKE, [[c.id for c in claims], [c.token for c in claims], tenant_id])
             taken = [row[0] for row in cursor.fetchall()]
         mine = Event.objects.for_tenant(tenant_id).filter(pk__in=taken)
         events = list(mine.select_related("workflow").order_by("id"))
         if events:
             with correlation.correlated(events[0].correlation_id):
-                _write(tenant_id, [reading.read(event) for event in events], now=now)
+                _write(tenant_id, _read(tenant_id, events), now=now)
         failpoint("group.before_commit")
+
+
+def _read(tenant_id: UUID, events: Sequence[Event]) -> list[Reading]:
+    """What the events say, in order of arrival, with the tenant's own rules and merges."""
+    matchers = outcome_rules.matchers(tenant_id)
+    return aliases.follow(tenant_id, [reading.read(event, matchers) for event in events])
 
 
 def _write(tenant_id: UUID, readings: Sequence[Reading], *, now: datetime) -> None:
@@ -137,6 +142,7 @@ def _write(tenant_id: UUID, readings: Sequence[Reading], *, now: datetime) -> No
     incidents = grouping.group(tenant_id, reading.failures(readings), vendors=vendors, now=now)
     touched = runs.apply(tenant_id, readings, incidents, now=now)
     _link(tenant_id, readings, incidents, touched)
+    hours.count(tenant_id, readings, incidents)
     for incident in touched.recovered:
         _resolve(incident, touched, now=now)
     _feed_breakers(readings, incidents, vendors, now=now)
@@ -178,7 +184,7 @@ def _link(
 ) -> None:
     links = []
     for said in readings:
-        incident = incidents.get(said.signature.hash) if said.signature else None
+        incident = incidents.get(said.counted_as)
         run = touched.runs.get(said.run_key) if said.run_key else None
         links.append(
             EventLink(
@@ -187,6 +193,7 @@ def _link(
                 outcome=said.outcome.value,
                 incident_id=incident.pk if incident else None,
                 run_id=run.pk if run else None,
+                signature=said.signature.hash if said.signature else "",
             )
         )
     EventLink.objects.bulk_create(links)
@@ -227,8 +234,8 @@ def _feed_breakers(
             continue
         if said.outcome is Outcome.SUCCESS:
             observed[vendor.pk].append("success")
-        elif said.signature is not None:
-            counts = incidents[said.signature.hash].category in breaker.COUNTED_CATEGORIES
+        elif said.counted_as:
+            counts = incidents[said.counted_as].category in breaker.COUNTED_CATEGORIES
             observed[vendor.pk].append("failure" if counts else "ignored")
     for vendor_id in sorted(observed):
         breaker.record(

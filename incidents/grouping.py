@@ -15,6 +15,7 @@ from incidents import lifecycle, signature
 from incidents.analysis import port
 from incidents.models import Incident
 from incidents.reading import Reading
+from incidents.signature import Signature
 from incidents.states import Status
 from safety import rules
 from safety.effective import Override
@@ -81,7 +82,7 @@ def group(
         if before is not None and _belongs_to_closed(before, readings, now=now):
             absorbed[hash_] = _absorb(before, readings, now=now)
         else:
-            rows.append(_row(tenant_id, readings, vendors, known, before, now=now))
+            rows.append(_row(tenant_id, hash_, readings, vendors, known, before, now=now))
     opened = _upsert(rows)
     found = Incident.objects.for_tenant(tenant_id).filter(pk__in=[*opened, *absorbed.values()])
     incidents = {i.signature: i for i in found.select_for_update().order_by("id")}
@@ -150,6 +151,7 @@ def _absorb(before: Incident, readings: Sequence[Reading], *, now: datetime) -> 
 
 def _row(
     tenant_id: UUID,
+    hash_: str,
     readings: Sequence[Reading],
     vendors: Mapping[str, Vendor],
     known: Sequence[Override],
@@ -194,9 +196,9 @@ def _row(
         "error_code": facts.error_code[:200],
         "workflow_id": str(first.event.workflow_id),
         "vendor_id": str(vendor.pk) if vendor else None,
-        "signature": grouped_by.hash,
+        "signature": hash_,
         "signature_version": grouped_by.version,
-        "signature_components": [list(pair) for pair in grouped_by.components],
+        "signature_components": _components(hash_, grouped_by, before),
         "classification": asdict(found),
         "event_count": len(readings),
         "first_seen_at": min(r.event.occurred_at for r in readings).isoformat(),
@@ -205,6 +207,13 @@ def _row(
         "opened_at": now.isoformat(),
         "previous_id": str(before.pk) if before else None,
     }
+
+
+def _components(hash_: str, grouped_by: Signature, before: Incident | None) -> list[Any]:
+    """Those of the incident's own signature, also when a merged one brings it back."""
+    if before is not None and grouped_by.hash != hash_:
+        return list(before.signature_components)
+    return [list(pair) for pair in grouped_by.components]
 
 
 def _last_seen(readings: Sequence[Reading]) -> datetime:

@@ -1,24 +1,29 @@
 """The pure first step of the digest: what one stored event says, before any row is touched."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from events.models import Event
 from incidents import signature
 from incidents.analysis.facts import Facts, facts_from
-from incidents.analysis.outcome import Outcome, opens_run, outcome
+from incidents.analysis.outcome import Matcher, Outcome, opens_run, outcome
 from incidents.ledger import Kind, RunReport
 from incidents.signature import Signature
 
 
 @dataclass(frozen=True)
 class Reading:
-    """An event with its outcome, and for a failure what it is grouped by."""
+    """An event with its outcome, and for a failure what it is grouped by.
+
+    `counted_as` is the signature whose incident counts it: another one than its own after a merge,
+    and none when it is no failure.
+    """
 
     event: Event
     outcome: Outcome
     facts: Facts
     signature: Signature | None
+    counted_as: str
 
     @property
     def run_key(self) -> tuple[str, str] | None:
@@ -41,9 +46,9 @@ class Reading:
         return RunReport(self.event.id, kind, self.event.occurred_at)
 
 
-def read(event: Event) -> Reading:
-    """Never raises on any payload."""
-    result = outcome(event_type=event.event_type, payload=event.payload)
+def read(event: Event, matchers: Sequence[Matcher] = ()) -> Reading:
+    """Never raises on any payload. `matchers` are the tenant's own, asked first."""
+    result = outcome(event_type=event.event_type, payload=event.payload, matchers=matchers)
     facts = facts_from(event.event_type, event.payload, event.workflow.slug)
     grouped_by = None
     if result is Outcome.FAILURE:
@@ -55,13 +60,13 @@ def read(event: Event) -> Reading:
             error_message=facts.error_message,
             step=facts.step,
         )
-    return Reading(event, result, facts, grouped_by)
+    return Reading(event, result, facts, grouped_by, grouped_by.hash if grouped_by else "")
 
 
 def failures(readings: Iterable[Reading]) -> dict[str, list[Reading]]:
-    """Signature hash → its readings, in order of arrival."""
+    """Signature that counts them → the readings, in order of arrival."""
     groups: dict[str, list[Reading]] = {}
     for reading in readings:
-        if reading.signature is not None:
-            groups.setdefault(reading.signature.hash, []).append(reading)
+        if reading.counted_as:
+            groups.setdefault(reading.counted_as, []).append(reading)
     return groups

@@ -116,11 +116,7 @@ def _new(tenant_id: UUID, key: Key) -> Run:
 
 
 def _hurt_by(said: Sequence[Reading], incidents: Mapping[str, Incident]) -> set[UUID]:
-    return {
-        incidents[r.signature.hash].pk
-        for r in said
-        if r.signature and r.signature.hash in incidents
-    }
+    return {incidents[r.counted_as].pk for r in said if r.counted_as in incidents}
 
 
 def _fold(
@@ -140,8 +136,8 @@ def _fold(
         assert reading.report is not None
         failed_before = view.is_unrecovered
         view = ledger.fold(view, reading.report)
-        if view.is_unrecovered and not failed_before and reading.signature:
-            run.incident = incidents[reading.signature.hash]
+        if view.is_unrecovered and not failed_before and reading.counted_as:
+            run.incident = incidents[reading.counted_as]
             run.planned_at = run.attempted_at = run.recovered_at = None
             run.recovery_note = ""
     if view.last_event_id != before.last_event_id:

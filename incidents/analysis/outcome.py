@@ -1,12 +1,26 @@
 """The only place that says whether an event reports a failure (DESIGN.md rule 16)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from incidents.analysis.facts import text_of
 from incidents.states import Outcome
 
-__all__ = ["Outcome", "opens_run", "outcome"]
+__all__ = ["Matcher", "Outcome", "opens_run", "outcome"]
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """One tenant's rule: every condition that is not empty must hold."""
+
+    outcome: Outcome
+    event_type: str = ""
+    status: str = ""
+    error_code: str = ""
+    payload_path: str = ""
+    payload_value: str = ""
+
 
 # Ordered: the first pattern that matches decides. Success comes first because `*_recovered` and
 # the like report the end of a failure, and often carry the error they recovered from.
@@ -25,8 +39,10 @@ MATCHERS = (
 FAILED_STATUSES = frozenset({"failed", "error", "rejected"})
 
 
-def outcome(*, event_type: str, payload: Mapping[str, object]) -> Outcome:
-    """By the event's name; where the name says nothing, by what the payload admits."""
+def outcome(
+    *, event_type: str, payload: Mapping[str, object], matchers: Sequence[Matcher] = ()
+) -> Outcome:
+    """By the tenant's own matchers; then the event's name; then what the payload admits."""
     name = event_type.casefold()
     for pattern, decided in MATCHERS:
         if fnmatchcase(name, pattern):
