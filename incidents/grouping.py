@@ -38,10 +38,10 @@ insert into incidents_incident as incident (
   id, tenant_id, title, status, severity, category, error_code, workflow_id, vendor_id, signature,
   signature_version, signature_components, classification, event_count, affected_runs, unrecovered_runs,
   first_seen_at, last_seen_at, last_event_id, opened_at, previous_id, acknowledged_by, escalated_reason,
-  resolved_reason, regression_count, version)
+  resolved_reason, regression_count, is_storm, version)
 select id, tenant_id, title, status, severity, category, error_code, workflow_id, vendor_id, signature,
   signature_version, signature_components, classification, event_count, 0, 0,
-  first_seen_at, last_seen_at, last_event_id, opened_at, previous_id, '', '', '', 0, 1
+  first_seen_at, last_seen_at, last_event_id, opened_at, previous_id, '', '', '', 0, false, 1
 from given order by signature
 on conflict (tenant_id, signature) where status in ('detected', 'analyzing', 'escalated') do update set
   event_count = incident.event_count + excluded.event_count,

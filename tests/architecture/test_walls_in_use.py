@@ -24,7 +24,14 @@ from tests.factories import AttemptFactory, BreakerFactory, MembershipFactory
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # Partitions are read through their parents; these two hold rows only while something is under way or refused.
-_EMPTY_AFTER_USE = {"events_pendingevent", "safety_ruleoverride", "safety_vendorbucket"}
+_EMPTY_AFTER_USE = {
+    "events_pendingevent",
+    "incidents_outcomerule",
+    "incidents_signaturealias",
+    "incidents_template",
+    "safety_ruleoverride",
+    "safety_vendorbucket",
+}
 
 
 @pytest.fixture

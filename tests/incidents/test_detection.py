@@ -382,10 +382,10 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[UUID]]:
     poisoned: set[UUID] = set()
     read = reading.read
 
-    def breaking(event: Event) -> Reading:
+    def breaking(event: Event, *matchers: Any) -> Reading:
         if event.pk in poisoned:
             raise ValueError("poison")
-        return read(event)
+        return read(event, *matchers)
 
     logging.getLogger("incidents.detection").setLevel(logging.CRITICAL)
     monkeypatch.setattr(reading, "read", breaking)
