@@ -31,18 +31,24 @@ class RunView:
     last_event_id: UUID | None = None
     success_occurred_at: datetime | None = None
     success_event_id: UUID | None = None
+    waived_at: datetime | None = None
     failed_anew: bool = False
 
     @property
     def is_unrecovered(self) -> bool:
         return self.state in UNRECOVERED
 
+    def is_over_by(self, moment: datetime) -> bool:
+        """Whether what happened then is known to have come before a success or a waiver."""
+        ends = (self.success_occurred_at, self.waived_at)
+        return any(end is not None and moment <= end for end in ends)
+
 
 def fold(view: RunView, report: RunReport) -> RunView:
     """The run after one more report.
 
     1. A success recovers a failed run: by our action when one was attempted, else alone.
-    2. A failure older than the success we know is late: it is counted, and changes no state.
+    2. A failure older than the success or the waiver we know is late: it is counted, and changes no state.
     3. A failure of a run that had ended begins a new episode, so that it can be recovered anew.
     """
     if report.kind == "started":
@@ -55,10 +61,7 @@ def fold(view: RunView, report: RunReport) -> RunView:
         last_failed_at=max(filter(None, [view.last_failed_at, report.occurred_at])),
         last_event_id=report.event_id,
     )
-    is_late = (
-        view.success_occurred_at is not None and report.occurred_at <= view.success_occurred_at
-    )
-    if is_late or view.is_unrecovered:
+    if view.is_unrecovered or view.is_over_by(report.occurred_at):
         return view
     had_ended = view.state != RunState.RUNNING
     return replace(
@@ -66,6 +69,7 @@ def fold(view: RunView, report: RunReport) -> RunView:
         state=RunState.FAILED,
         episode=view.episode + had_ended,
         was_attempted=False,
+        waived_at=None,
         failed_anew=had_ended,
     )
 

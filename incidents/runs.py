@@ -131,6 +131,7 @@ def _fold(
         last_event_id=run.last_event_id,
         success_occurred_at=run.success_occurred_at,
         success_event_id=run.success_event_id,
+        waived_at=run.recovered_at if run.state == RunState.WAIVED else None,
     )
     for reading in said:
         assert reading.report is not None

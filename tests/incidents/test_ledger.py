@@ -1,5 +1,6 @@
 """The recovery ledger: what reports make of a run, in whatever order they arrive."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -75,6 +76,30 @@ def test_a_late_failure_is_counted_and_changes_no_state() -> None:
     late = fold(recovered, said("failure", 5))
     assert (late.state, late.episode) == (RunState.RECOVERED_AUTO, 0)
     assert late.last_failed_at == NOON + timedelta(minutes=5)
+
+
+def waived(minute: float) -> RunView:
+    """A run that failed at noon and was given up later."""
+    view = after(said("failure", 0))
+    return replace(view, state=RunState.WAIVED, waived_at=NOON + timedelta(minutes=minute))
+
+
+@pytest.mark.parametrize("minute", [5, 10])
+def test_a_failure_from_before_the_waiver_does_not_take_it_back(minute: float) -> None:
+    late = fold(waived(10), said("failure", minute))
+    assert (late.state, late.episode, late.failed_anew) == (RunState.WAIVED, 0, False)
+    assert late.last_failed_at == NOON + timedelta(minutes=minute)
+
+
+def test_a_failure_after_the_waiver_is_a_new_episode_whatever_comes_late_then() -> None:
+    anew = fold(waived(10), said("failure", 11))
+    assert (anew.state, anew.episode) == (RunState.FAILED, 1)
+    recovered = after(said("success", 12), said("failure", 5), view=anew)
+    assert (recovered.state, recovered.episode) == (RunState.RECOVERED_AUTO, 1)
+
+
+def test_a_success_after_the_waiver_leaves_it_waived() -> None:
+    assert fold(waived(10), said("success", 20)).state == RunState.WAIVED
 
 
 def test_a_second_failure_belongs_to_the_same_episode() -> None:
