@@ -8,20 +8,20 @@ from uuid import UUID
 
 from django.db import connection
 
-from actions import retry
+from actions import lifecycle, retry
 from actions.models import Action
 from actions.states import ActionType, Status
 from awfdrs_site.lib import correlation, sweeping
-from incidents import decisions
+from incidents import decisions, storms
 from incidents import lifecycle as incident_lifecycle
 from incidents.models import Decision, Incident, Run
+from incidents.querysets import RunQuerySet
 from incidents.states import OPEN, Choice, RunState
 from safety import gate, rules
 from safety.effective import Effective
 from safety.ruletypes import RetryPolicy
 from tenants import journal, scoping
 from tenants.journal import SYSTEM, Actor
-from tenants.models import Tenant
 
 RUNS_PER_PLAN = 500  # one transaction's worth; the sweep comes back for the rest
 SWEEP = 100
@@ -53,23 +53,17 @@ def plan_due(*, limit: int = SWEEP) -> int:
 def plan(*, tenant_id: UUID, incident_id: UUID) -> list[Action]:
     """Make the missing actions of an incident's latest decision; planning twice makes none twice."""
     with scoping.bound(tenant_id, durable=True) as now:
-        mine = Incident.objects.for_tenant(tenant_id).select_related("workflow", "vendor")
+        mine = Incident.objects.for_tenant(tenant_id).select_related("tenant", "workflow", "vendor")
         incident = mine.select_for_update(of=("self",)).get(pk=incident_id)
         decision = _latest_decision(incident)
         if decision is None or incident.status not in OPEN or incident.decided_at is None:
             return []
         Incident.objects.for_tenant(tenant_id).filter(pk=incident_id).update(planned_at=now)
-        runs = list(
-            Run.objects.for_tenant(tenant_id)
-            .unplanned()
-            .filter(incident=incident)
-            .select_for_update()
-            .order_by("id")[:RUNS_PER_PLAN]
-        )
+        unplanned = Run.objects.for_tenant(tenant_id).unplanned().filter(incident=incident)
         with correlation.correlated(decision.correlation_id):
             if decision.choice == Choice.RETRY:
-                return _plan_retries(incident, decision, runs, now=now)
-            _mark(runs, "", now=now)
+                return _plan_retries(incident, decision, unplanned, now=now)
+            unplanned.update(planned_at=now, recovery_note="")
             if decision.choice == Choice.ESCALATE:
                 return [escalation(incident, decision.reasons[-1], decision=decision, now=now)]
             return []
@@ -78,15 +72,21 @@ def plan(*, tenant_id: UUID, incident_id: UUID) -> list[Action]:
 def escalation(
     incident: Incident, reason: str, *, now: datetime, decision: Decision | None = None
 ) -> Action:
-    """Escalate the incident once per opening: its status, and one action that tells people."""
+    """Escalate the incident once per opening: its status, and one action that tells people.
+
+    Part of a storm, it only changes its status: people are told once, by the storm.
+    """
     incident = incident_lifecycle.locked(incident)
     if incident.status in OPEN:
         incident = incident_lifecycle.escalate(incident, by=SYSTEM, now=now, reason=reason)
-    return create_once(
+    storm = storms.shelter_of(incident)
+    # A key of its own, so that a failure that outlasts the storm is still told.
+    kind = "escalate in storm" if storm else "escalate"
+    action = create_once(
         Action(
             tenant_id=incident.tenant_id,
             action_type=ActionType.ESCALATE,
-            dedupe_key=f"escalate:{incident.pk}:{incident.regression_count}",
+            dedupe_key=f"{kind}:{incident.pk}:{incident.regression_count}",
             incident=incident,
             decision=decision,
             workflow_id=incident.workflow_id,
@@ -98,6 +98,9 @@ def escalation(
         by=SYSTEM,
         now=now,
     )
+    if storm is not None and action.status == Status.PENDING:
+        return lifecycle.skip(action, by=SYSTEM, now=now, reason=f"Part of storm {storm}.")
+    return action
 
 
 def policy_of(action: Action) -> RetryPolicy:
@@ -115,21 +118,36 @@ def _latest_decision(incident: Incident) -> Decision | None:
 
 
 def _plan_retries(
-    incident: Incident, decision: Decision, runs: Sequence[Run], *, now: datetime
+    incident: Incident, decision: Decision, unplanned: RunQuerySet, *, now: datetime
 ) -> list[Action]:
     """Retries up to the storm limit; the runs beyond it are marked and wait for a person (rule 15)."""
-    limit = Tenant.objects.get(pk=incident.tenant_id).storm_runs
-    planned = Action.objects.for_tenant(incident.tenant_id).filter(decision=decision).count()
-    room = max(0, limit - planned)
+    limit, n_unplanned = incident.tenant.storm_runs, unplanned.count()
+    # Whatever else is hurt takes room, whoever planned for it: those keep their plans.
+    room = max(0, limit - (incident.unrecovered_runs - n_unplanned))
+    runs = list(unplanned.select_for_update().order_by("id")[: min(room, RUNS_PER_PLAN)])
     in_force = _rules_now(incident)
     verdict = gate.check(decisions.facts_of_permission(incident))
-    actions = [_retry(incident, decision, run, in_force, verdict, now=now) for run in runs[:room]]
+    actions = [_retry(incident, decision, run, in_force, verdict, now=now) for run in runs]
     stored = _store(actions, now=now)
-    Run.objects.for_tenant(incident.tenant_id).filter(pk__in=[r.pk for r in runs[:room]]).update(
+    Run.objects.for_tenant(incident.tenant_id).filter(pk__in=[run.pk for run in runs]).update(
         state=RunState.RETRY_SCHEDULED, planned_at=now
     )
-    _mark(runs[room:], f"More than {limit} runs are hurt: no retry is planned alone.", now=now)
+    if n_unplanned > len(runs) == room:
+        _leave_to_people(incident, decision, unplanned, now=now)
     return stored
+
+
+def _leave_to_people(
+    incident: Incident, decision: Decision, unplanned: RunQuerySet, *, now: datetime
+) -> None:
+    """In one statement, however many: a storm of ten thousand runs costs no more than one of three hundred."""
+    why = gate.storm_gate(decisions.storm_of(incident)).detail
+    mine = Run.objects.for_tenant(incident.tenant_id).unrecovered().filter(incident=incident)
+    is_first = not mine.filter(recovery_note=why).exists()
+    n_runs = unplanned.update(planned_at=now, recovery_note=why)
+    if is_first:
+        journal.record(incident, "runs_wait", by=SYSTEM, at=now, reason=why, runs=n_runs)
+        escalation(incident, why, now=now, decision=decision)
 
 
 def _rules_now(incident: Incident) -> Effective:
@@ -200,12 +218,6 @@ def _store(actions: Sequence[Action], *, now: datetime) -> list[Action]:
         at=now,
     )
     return stored
-
-
-def _mark(runs: Sequence[Run], note: str, *, now: datetime) -> None:
-    if runs:
-        mine = Run.objects.for_tenant(runs[0].tenant_id).filter(pk__in=[run.pk for run in runs])
-        mine.update(planned_at=now, recovery_note=note)
 
 
 def create_once(action: Action, *, by: Actor, now: datetime) -> Action:

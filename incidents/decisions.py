@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from tenants import journal, scoping
 from tenants.journal import SYSTEM
 
 SWEEP = 200
+STORM = "Its incidents are decided one by one; people are told once, for all of them."
 
 _UNDECIDED = """
 select tenant_id, id from incidents_incident
@@ -52,7 +53,7 @@ def decide_due(*, limit: int = SWEEP) -> int:
 def decide(*, tenant_id: UUID, incident_id: UUID) -> Decision | None:
     """Decide once per opening; None when it is decided or closed meanwhile."""
     with scoping.bound(tenant_id, durable=True) as now:
-        mine = Incident.objects.for_tenant(tenant_id).select_related("workflow", "vendor")
+        mine = Incident.objects.for_tenant(tenant_id).select_related("tenant", "workflow", "vendor")
         incident = mine.select_for_update(of=("self",)).get(pk=incident_id)
         if incident.decided_at is not None or incident.status not in OPEN:
             return None
@@ -105,12 +106,7 @@ def _record(incident: Incident, *, now: datetime) -> Decision:
         error_code=incident.error_code,
         category=incident.category,
     )
-    chosen = choose(
-        in_force=in_force,
-        severity=incident.severity,
-        has_retry_url=bool(incident.workflow.retry_url),
-        classification=incident.classification,
-    )
+    chosen = _choice_for(incident, in_force)
     inputs = _inputs(incident, vendor)
     decision: Decision = Decision.objects.create(
         tenant_id=incident.tenant_id,
@@ -122,9 +118,7 @@ def _record(incident: Incident, *, now: datetime) -> Decision:
         reasons=list(chosen.reasons),
         inputs=inputs,
         rules=in_force.as_json(),
-        gates=gate.check(facts_of_permission(incident)).as_json()
-        if chosen.choice == Choice.RETRY
-        else [],
+        gates=_gates(incident) if chosen.choice == Choice.RETRY else [],
         engine_version=ENGINE_VERSION,
         input_hash=hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest(),
         correlation_id=correlation.current(),
@@ -142,6 +136,18 @@ def _record(incident: Incident, *, now: datetime) -> Decision:
     )
     _move(incident, chosen, now=now)
     return decision
+
+
+def _choice_for(incident: Incident, in_force: Effective) -> Chosen:
+    """A storm has nothing of its own to retry: it is the one message about its incidents."""
+    if incident.is_storm:
+        return Chosen(Choice.ESCALATE, (incident.title, STORM))
+    return choose(
+        in_force=in_force,
+        severity=incident.severity,
+        has_retry_url=bool(incident.workflow.retry_url),
+        classification=incident.classification,
+    )
 
 
 def _move(incident: Incident, chosen: Chosen, *, now: datetime) -> None:
@@ -169,6 +175,16 @@ def _inputs(incident: Incident, vendor: str) -> dict[str, Any]:
         "auto_retry_enabled": settings.ENABLE_AUTO_RETRY,
         "confidence_threshold": settings.AI_CONFIDENCE_THRESHOLD,
     }
+
+
+def _gates(incident: Incident) -> list[dict[str, Any]]:
+    facts = replace(facts_of_permission(incident), storm=storm_of(incident))
+    return gate.check(facts).as_json()
+
+
+def storm_of(incident: Incident) -> gate.Storm:
+    """How many runs are hurt, against the tenant's limit for retries without a person."""
+    return gate.Storm(incident.unrecovered_runs, incident.tenant.storm_runs)
 
 
 def facts_of_permission(incident: Incident) -> gate.Facts:

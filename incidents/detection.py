@@ -13,12 +13,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
+from django.db import OperationalError, connection
+from psycopg.errors import DeadlockDetected
 
 from awfdrs_site.lib import correlation, metrics
 from awfdrs_site.lib.failpoints import failpoint
 from events.models import Event, PendingEvent
-from incidents import aliases, grouping, hours, lifecycle, outcome_rules, reading, runs, turns
+from incidents import (
+    aliases,
+    grouping,
+    hours,
+    lifecycle,
+    outcome_rules,
+    reading,
+    runs,
+    storms,
+    turns,
+)
 from incidents.analysis.outcome import Outcome
 from incidents.models import EventLink, Incident
 from incidents.reading import Reading
@@ -33,6 +44,7 @@ logger = logging.getLogger(__name__)
 
 BATCH = 1000
 TRIES = 3
+DEADLOCK_TRIES = 3
 VENDOR_LIMIT = 1000  # self-registered vendors per tenant; further names count as this one
 OTHER_VENDOR = "other"
 
@@ -117,6 +129,16 @@ def _set_aside(tenant_id: UUID, claim: Claim) -> None:
 
 
 def _digest_claims(tenant_id: UUID, claims: Sequence[Claim]) -> None:
+    """Digest them; once more when the database ended a deadlock with us, which is no fault of theirs."""
+    for tries_left in reversed(range(DEADLOCK_TRIES)):
+        try:
+            return _digest_once(tenant_id, claims)
+        except OperationalError as failure:
+            if not tries_left or not isinstance(failure.__cause__, DeadlockDetected):
+                raise
+
+
+def _digest_once(tenant_id: UUID, claims: Sequence[Claim]) -> None:
     with scoping.bound(tenant_id, durable=True) as now:
         turns.take(tenant_id)
         with connection.cursor() as cursor:
@@ -138,22 +160,38 @@ def _read(tenant_id: UUID, events: Sequence[Event]) -> list[Reading]:
 
 def _write(tenant_id: UUID, readings: Sequence[Reading], *, now: datetime) -> None:
     vendors = _vendors(tenant_id, readings)
-    _hold(tenant_id, runs.incidents_behind(tenant_id, readings))
+    _hold(tenant_id, readings, vendors, now=now)
     incidents = grouping.group(tenant_id, reading.failures(readings), vendors=vendors, now=now)
+    opened = [incident for incident in incidents.values() if incident.number is None]
+    grown = storms.gather(tenant_id, opened, now=now)
     touched = runs.apply(tenant_id, readings, incidents, now=now)
     _link(tenant_id, readings, incidents, touched)
     hours.count(tenant_id, readings, incidents)
     for incident in touched.recovered:
         _resolve(incident, touched, now=now)
     _feed_breakers(readings, incidents, vendors, now=now)
-    grouping.number(tenant_id, list(incidents.values()))
-    for incident in incidents.values():
+    grouping.number(tenant_id, [*incidents.values(), *grown])
+    for incident in [*incidents.values(), *grown]:
         journal.announce(incident)
 
 
-def _hold(tenant_id: UUID, incident_ids: set[UUID]) -> None:
-    """Lock incidents before runs: the lock order of the house."""
-    held = Incident.objects.for_tenant(tenant_id).filter(pk__in=incident_ids)
+def _hold(
+    tenant_id: UUID, readings: Sequence[Reading], vendors: Mapping[str, Vendor], *, now: datetime
+) -> None:
+    """Lock every incident the batch may touch, by id and before any run: the lock order of the house.
+
+    Whoever waives a run locks its incidents in the same order, so that neither waits for the other.
+    """
+    hashes = {said.counted_as for said in readings if said.counted_as}
+    failing = {said.event.vendor_name for said in readings if said.counted_as} & vendors.keys()
+    behind = runs.incidents_behind(tenant_id, readings).values_list("incident_id")
+    touched = behind.union(
+        grouping.latest(tenant_id, hashes).values_list("pk"),
+        storms.newcomers(tenant_id, {vendors[name].pk for name in failing}, now=now).values_list(
+            "pk"
+        ),
+    )
+    held = Incident.objects.for_tenant(tenant_id).filter(pk__in=[row[0] for row in touched])
     list(held.select_for_update().order_by("id").values_list("id"))
 
 

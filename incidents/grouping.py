@@ -1,7 +1,7 @@
 """Opens, bumps and reopens incidents for a digested batch: one upsert, however many workers see a signature."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +14,8 @@ from awfdrs_site.lib.ids import uuid7
 from incidents import lifecycle, signature
 from incidents.analysis import port
 from incidents.models import Incident
+from incidents.querysets import IncidentQuerySet
 from incidents.reading import Reading
-from incidents.signature import Signature
 from incidents.states import Status
 from safety import rules
 from safety.effective import Override
@@ -84,10 +84,19 @@ def group(
         else:
             rows.append(_row(tenant_id, hash_, readings, vendors, known, before, now=now))
     opened = _upsert(rows)
+    for row in rows:
+        if row["previous_id"] and opened.get(UUID(row["id"])):
+            _bring_members(tenant_id, UUID(row["id"]), row["signature"])
     found = Incident.objects.for_tenant(tenant_id).filter(pk__in=[*opened, *absorbed.values()])
     incidents = {i.signature: i for i in found.select_for_update().order_by("id")}
     _journal_openings([i for i in incidents.values() if opened.get(i.pk)], now=now)
     return incidents
+
+
+def latest(tenant_id: UUID, hashes: Collection[str]) -> IncidentQuerySet:
+    """Of each signature the incident that a new event could bump or reopen."""
+    mine = Incident.objects.for_tenant(tenant_id).filter(signature__in=hashes, merged_into=None)
+    return mine.order_by("signature", "-opened_at", "-id").distinct("signature")
 
 
 def number(tenant_id: UUID, incidents: Sequence[Incident]) -> None:
@@ -109,7 +118,7 @@ def _latest_closed(tenant_id: UUID, hashes: list[str]) -> dict[str, Incident]:
     still_open = set(mine.open().values_list("signature", flat=True))
     return {
         incident.signature: incident
-        for incident in mine.closed().order_by("opened_at", "id")
+        for incident in mine.closed().filter(merged_into=None).order_by("opened_at", "id")
         if incident.signature not in still_open
     }
 
@@ -159,9 +168,10 @@ def _row(
     *,
     now: datetime,
 ) -> dict[str, Any]:
-    first = readings[0]
+    first = next((r for r in readings if r.signature and r.signature.hash == hash_), readings[0])
     facts, grouped_by = first.facts, first.signature
     assert grouped_by is not None
+    described = _as_before(before) if before is not None and grouped_by.hash != hash_ else {}
     code = rules.rulebook().codes.get(facts.error_code)
     found = port.analyst(mode=settings.AI_MODE).classify(
         facts,
@@ -198,7 +208,7 @@ def _row(
         "vendor_id": str(vendor.pk) if vendor else None,
         "signature": hash_,
         "signature_version": grouped_by.version,
-        "signature_components": _components(hash_, grouped_by, before),
+        "signature_components": [list(pair) for pair in grouped_by.components],
         "classification": asdict(found),
         "event_count": len(readings),
         "first_seen_at": min(r.event.occurred_at for r in readings).isoformat(),
@@ -206,14 +216,31 @@ def _row(
         "last_event_id": str(readings[-1].event.id),
         "opened_at": now.isoformat(),
         "previous_id": str(before.pk) if before else None,
+        **described,
     }
 
 
-def _components(hash_: str, grouped_by: Signature, before: Incident | None) -> list[Any]:
-    """Those of the incident's own signature, also when a merged one brings it back."""
-    if before is not None and grouped_by.hash != hash_:
-        return list(before.signature_components)
-    return [list(pair) for pair in grouped_by.components]
+def _as_before(before: Incident) -> dict[str, Any]:
+    """What an incident is, when only merged failures bring it back: they say what they are, not what it is."""
+    return {
+        "title": before.title,
+        "severity": before.severity,
+        "category": before.category,
+        "error_code": before.error_code,
+        "workflow_id": str(before.workflow_id),
+        "vendor_id": str(before.vendor_id) if before.vendor_id else None,
+        "signature_version": before.signature_version,
+        "signature_components": before.signature_components,
+        "classification": before.classification,
+    }
+
+
+def _bring_members(tenant_id: UUID, incident_id: UUID, signature_: str) -> None:
+    """What was merged into an earlier incident of the signature is counted on this one from here on."""
+    mine = Incident.objects.for_tenant(tenant_id)
+    earlier = mine.filter(signature=signature_).exclude(pk=incident_id)
+    merged = mine.filter(merged_into__in=earlier).exclude(signature=signature_)
+    merged.update(merged_into=incident_id)
 
 
 def _last_seen(readings: Sequence[Reading]) -> datetime:

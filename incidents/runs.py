@@ -13,6 +13,7 @@ from incidents.models import AffectedRun, Incident, Run
 from incidents.reading import Reading
 from incidents.states import UNRECOVERED, RunState
 from tenants import journal
+from tenants.querysets import TenantQuerySet
 
 Key = tuple[str, str]  # workflow id, run id
 _RECOVERED = (RunState.RECOVERED_AUTO, RunState.RECOVERED_BY_ACTION)
@@ -43,14 +44,14 @@ class Touched:
     recovered: list[Incident]
 
 
-def incidents_behind(tenant_id: UUID, readings: Iterable[Reading]) -> set[UUID]:
-    """The incidents whose ledger these reports may move; to be locked before any run is."""
+def incidents_behind(tenant_id: UUID, readings: Iterable[Reading]) -> TenantQuerySet[AffectedRun]:
+    """The ledger lines that these reports may move: their incidents are locked before any run is."""
     keys = {key for r in readings if r.report and (key := r.run_key)}
-    ledgers = AffectedRun.objects.for_tenant(tenant_id).filter(
+    mine: TenantQuerySet[AffectedRun] = AffectedRun.objects.for_tenant(tenant_id)
+    return mine.filter(
         run__run_id__in={run_id for _, run_id in keys},
         run__workflow_id__in={workflow for workflow, _ in keys},
     )
-    return set(ledgers.values_list("incident_id", flat=True)) if keys else set()
 
 
 def apply(

@@ -50,6 +50,14 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Storm:
+    """Runs that an incident has not recovered, against how many are retried without a person."""
+
+    hurt: int
+    limit: int
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything the gates look at. None means: not asked at this moment, so no such gate."""
 
@@ -63,6 +71,7 @@ class Facts:
     is_certain: bool = True
     confidence_threshold: float = 0.7
     is_still_needed: bool = True
+    storm: Storm | None = None
     attempts: Window | None = None  # of this action, for life
     run_attempts: Window | None = None
     vendor_attempts: Window | None = None
@@ -113,6 +122,8 @@ def _gates(facts: Facts) -> Iterator[Gate]:
     yield _switches(facts)
     if facts.action_type == "retry":
         yield from _permissions(facts)
+        if facts.storm is not None:
+            yield storm_gate(facts.storm)
         yield from _budgets(facts)
     if facts.breaker is not None:
         yield _permit("circuit_breaker", facts.breaker, "circuit breaker of the vendor")
@@ -178,6 +189,22 @@ def _permissions(facts: Facts) -> Iterator[Gate]:
             "approve",
             detail="" if passes or approved else why,
         )
+
+
+def storm_gate(storm: Storm) -> Gate:
+    """Storms pay once: the runs beyond the limit wait for a person, those before keep their plans."""
+    passes = storm.hurt <= storm.limit
+    return Gate(
+        "storm",
+        passes,
+        f"{storm.hurt:,} runs not recovered",
+        f"{storm.limit:,}",
+        "storm limit of the tenant",
+        "approve",
+        detail=""
+        if passes
+        else f"More than {storm.limit:,} runs are hurt: those beyond wait for a person.",
+    )
 
 
 def _budgets(facts: Facts) -> Iterator[Gate]:
