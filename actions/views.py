@@ -12,9 +12,10 @@ from django.views.decorators.http import require_POST, require_safe
 from actions import lifecycle, presentation
 from actions.lifecycle import ActionRefused
 from actions.models import Action
+from actions.querysets import ActionQuerySet
 from awfdrs_site.lib import clock, htmx
 from awfdrs_site.lib.htmx import Toast
-from incidents.models import Incident
+from incidents.models import Incident, Run
 from tenants.access import TenantRequest, requires
 
 SHOWN = 20
@@ -25,8 +26,14 @@ SHOWN = 20
 def panel(request: TenantRequest, pk: UUID) -> HttpResponse:
     """The actions of an incident: part of its page, or a page of its own without JavaScript."""
     incident = get_object_or_404(Incident.objects.for_tenant(request.tenant), pk=pk)
-    template = "actions/_panel.html" if htmx.is_htmx(request) else "actions/panel.html"
-    return render(request, template, _panel(request, incident))
+    return _shown(request, _of_incident(request, incident))
+
+
+@require_safe
+@requires("view")
+def run_panel(request: TenantRequest, pk: UUID) -> HttpResponse:
+    """The same of a run."""
+    return _shown(request, _of_run(request, pk))
 
 
 @require_POST
@@ -50,20 +57,40 @@ def _move(request: TenantRequest, pk: UUID, done: str, verb: Callable[..., Actio
         verb(action, by=request.caller.actor, now=clock.now())
     except ActionRefused as refusal:
         toast, status = Toast(str(refusal), "bad"), 409
+    of_run = action.run_id is not None and request.POST.get("run") == str(action.run_id)
     if not htmx.is_htmx(request):
-        return htmx.go(request, reverse("actions:panel", args=[action.incident.pk]), toast=toast)
-    context = _panel(request, action.incident)
+        name, about = ("run-panel", action.run_id) if of_run else ("panel", action.incident.pk)
+        return htmx.go(request, reverse(f"actions:{name}", args=[about]), toast=toast)
+    context = (
+        _of_run(request, action.run_id)
+        if of_run and action.run_id
+        else _of_incident(request, action.incident)
+    )
     return htmx.partial(request, "actions/_panel.html", context, toast=toast, status=status)
 
 
-def _panel(request: TenantRequest, incident: Incident) -> dict[str, Any]:
+def _shown(request: TenantRequest, context: dict[str, Any]) -> HttpResponse:
+    template = "actions/_panel.html" if htmx.is_htmx(request) else "actions/panel.html"
+    return render(request, template, context)
+
+
+def _of_incident(request: TenantRequest, incident: Incident) -> dict[str, Any]:
     mine = Action.objects.for_tenant(request.tenant).filter(incident=incident)
+    about = {"about": str(incident), "about_url": incident.get_absolute_url()}
+    return _panel(request, mine) | about | {"here": "incidents"}
+
+
+def _of_run(request: TenantRequest, pk: UUID) -> dict[str, Any]:
+    run = get_object_or_404(Run.objects.for_tenant(request.tenant), pk=pk)
+    mine = Action.objects.for_tenant(request.tenant).filter(run=run)
+    about = {"about": f"run {run.run_id}", "about_url": reverse("runs:detail", args=[pk])}
+    return _panel(request, mine) | about | {"here": "runs", "of_run": pk}
+
+
+def _panel(request: TenantRequest, mine: ActionQuerySet) -> dict[str, Any]:
     shown = mine.newest_first().for_list().with_attempts()[:SHOWN]
     return {
         "lines": presentation.lines(shown, may_act=request.caller.may("act")),
         "n_more": max(0, mine.count() - SHOWN),
-        "number": str(incident),
-        "incident_url": incident.get_absolute_url(),
-        "here": "incidents",
         "now": clock.now(),
     }

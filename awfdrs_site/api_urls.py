@@ -7,6 +7,8 @@ from actions.outlook import ABOVE
 from awfdrs_site import health
 from events.api import EventBatch
 from incidents import api as incidents
+from incidents import run_api as runs
+from incidents.outcome_api import OutcomeRules
 from safety import api as safety
 
 canonical: list[URLPattern] = [
@@ -21,16 +23,17 @@ canonical: list[URLPattern] = [
     path("incidents/<id:pk>/events", incidents.IncidentEvents.as_view()),
     path("incidents/<id:pk>/decisions", incidents.IncidentDecisions.as_view()),
     path("incidents/<id:pk>/timeline", incidents.IncidentTimeline.as_view()),
-    path("incidents/<id:pk>/runs", incidents.IncidentRuns.as_view()),
+    path("incidents/<id:pk>/runs", runs.IncidentRuns.as_view()),
+    path("incidents/<id:pk>/similar", incidents.IncidentSimilar.as_view()),
     path("incidents/<id:pk>/status", incidents.IncidentStatus.as_view()),
     path("incidents/<id:pk>/ignore", incidents.IncidentIgnore.as_view()),
     path("incidents/<id:pk>/acknowledge", incidents.IncidentAcknowledge.as_view()),
     path("incidents/<id:pk>/escalate", incidents.IncidentEscalate.as_view()),
     path("incidents/<id:pk>/reopen", incidents.IncidentReopen.as_view()),
     path("incidents/<id:pk>/actions", actions.IncidentActions.as_view()),
-    path("runs", incidents.Runs.as_view(), name="runs"),
-    path("runs/<id:pk>", incidents.RunDetail.as_view(), name="run"),
-    path("runs/<id:pk>/waive", incidents.RunWaive.as_view()),
+    path("runs", runs.Runs.as_view(), name="runs"),
+    path("runs/<id:pk>", runs.RunDetail.as_view(), name="run"),
+    path("runs/<id:pk>/waive", runs.RunWaive.as_view()),
     path("actions", actions.Actions.as_view(), name="actions"),
     path("actions/<id:pk>", actions.ActionDetail.as_view(), name="action"),
     path("actions/<id:pk>/approve", actions.ActionApprove.as_view()),
@@ -43,6 +46,7 @@ canonical: list[URLPattern] = [
     path("vendors/<id:pk>/breaker", safety.VendorBreaker.as_view()),
     path("kill-switches", safety.KillSwitches.as_view(), name="kill-switches"),
     path("kill-switches/<id:pk>/lift", safety.KillSwitchLift.as_view()),
+    path("outcome-rules", OutcomeRules.as_view(), name="outcome-rules"),
     path("rules/effective", safety.EffectiveRules.as_view(), name="rules-effective"),
 ]
 # The same views again, not a redirect: a POST would lose its body.

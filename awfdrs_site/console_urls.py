@@ -10,5 +10,6 @@ urlpatterns = [
     path("", include("tenants.urls")),
     path("", include("actions.urls")),
     path("incidents/", include("incidents.urls"), {"above": ABOVE}),
+    path("runs/", include("incidents.run_urls"), {"above": ABOVE}),
     path("kill-switches/", include("safety.urls")),
 ]

@@ -1,4 +1,4 @@
-"""HTTP answers about events, incidents and runs: each translates once."""
+"""HTTP answers about events and incidents: each translates once."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +16,10 @@ from awfdrs_site.lib.pagination import Listing
 from awfdrs_site.lib.problems import Problem
 from events.api import EventDoor
 from events.models import Event
-from incidents import lifecycle
+from incidents import evidence, lifecycle
+from incidents.analysis.similarity import Likeness
 from incidents.lifecycle import StaleVersion, TransitionRefused, UnrecoveredRuns
-from incidents.models import AffectedRun, Decision, EventLink, Incident, Run
+from incidents.models import Decision, EventLink, Incident
 from incidents.presentation.shapes import NOTHING_ABOVE, Above
 from incidents.serializers import (
     DecisionSerializer,
@@ -28,8 +29,8 @@ from incidents.serializers import (
     IncidentFilters,
     IncidentSerializer,
     MomentSerializer,
-    RunFilters,
     RunSerializer,
+    SimilarSerializer,
     StatusMove,
 )
 from incidents.states import Severity
@@ -144,8 +145,10 @@ class IncidentDetail(OneIncident):
             "classification": incident.classification,
             "signature_components": incident.signature_components,
             "hypotheses": [],
-            "similar": [],
+            "similar": _similar(incident, evidence.nearest(incident)),
         }
+        incident.ledger = evidence.tally(incident)  # type: ignore[attr-defined]
+        incident.by_hour = _by_hour(incident)  # type: ignore[attr-defined]
         incident.next = asdict(outlook) if outlook else None  # type: ignore[attr-defined]
         data = IncidentDetailSerializer(incident).data
         return Response(data, headers={"ETag": f'"{incident.version}"'})
@@ -183,14 +186,22 @@ class IncidentTimeline(OneIncident):
         return self.listing.answer(request, mine.filter(about | done_for_it))
 
 
-class IncidentRuns(OneIncident):
+class IncidentSimilar(OneIncident):
+    """The nearest other incidents, nearest first, and in which components they differ."""
+
     verbs: ClassVar[Mapping[str, str]] = _OF_INCIDENT
-    listing = Listing(RunSerializer)
+    listing = Listing(SimilarSerializer, orders={"place": "place"}, default_order="place")
 
     def get(self, request: Request, pk: UUID) -> Response:
-        hurt = AffectedRun.objects.for_tenant(self.caller.tenant).filter(incident_id=pk)
-        mine = Run.objects.for_tenant(self.caller.tenant).select_related("workflow")
-        return self.listing.answer(request, mine.filter(pk__in=hurt.values("run_id")))
+        alike = evidence.nearest(self.subject)
+        places = [When(pk=pk, then=Value(place)) for place, pk in enumerate(alike)]
+        mine = Incident.objects.for_tenant(self.caller.tenant).filter(pk__in=alike).for_list()
+        ordered = mine.annotate(place=Case(*places, default=0, output_field=IntegerField()))
+
+        def compare(other: Incident) -> None:
+            other.likeness = alike[other.pk]  # type: ignore[attr-defined]
+
+        return self.listing.answer(request, ordered, prepare=compare)
 
 
 class IncidentStatus(OneIncident):
@@ -268,40 +279,19 @@ class IncidentReopen(IncidentVerb):
         return lifecycle.reopen(incident, by=by, now=clock.now(), reason=why)
 
 
-class Runs(TenantAPIView):
-    verbs: ClassVar[Mapping[str, str]] = {"get": "view"}
-    listing = Listing(RunSerializer, RunFilters)
-
-    def get(self, request: Request) -> Response:
-        mine = Run.objects.for_tenant(self.caller.tenant).select_related("workflow")
-        return self.listing.answer(request, mine)
+def _by_hour(incident: Incident) -> list[dict[str, Any]]:
+    hours = evidence.hours(
+        incident.tenant_id, [incident.pk], n_hours=evidence.WEEK_HOURS, now=clock.now()
+    )
+    return [{"hour": hour, "n_events": n} for hour, n in hours[incident.pk].items()]
 
 
-class OneRun(TenantAPIView):
-    subject: Run
-
-    def find(self, **kwargs: Any) -> Run:
-        mine = Run.objects.for_tenant(self.caller.tenant).select_related("workflow")
-        return get_or_404(mine, pk=kwargs["pk"])
-
-
-class RunDetail(OneRun):
-    verbs: ClassVar[Mapping[str, str]] = {"get": "view"}
-
-    @extend_schema(responses=RunSerializer)
-    def get(self, request: Request, pk: UUID) -> Response:
-        return Response(RunSerializer(self.subject).data)
-
-
-class RunWaive(OneRun):
-    verbs: ClassVar[Mapping[str, str]] = {"post": "waive"}
-
-    @extend_schema(request=ReasonGiven, responses=RunSerializer)
-    def post(self, request: Request, pk: UUID) -> Response:
-        said = self.body(ReasonGiven)
-        lifecycle.waive(self.subject, by=self.caller.actor, now=clock.now(), **said)
-        self.subject.refresh_from_db()
-        return self.wrote(RunSerializer(self.subject).data)
+def _similar(incident: Incident, alike: Mapping[UUID, Likeness]) -> list[Incident]:
+    others = Incident.objects.for_tenant(incident.tenant_id).filter(pk__in=alike).for_list()
+    found = {other.pk: other for other in others}
+    for pk, other in found.items():
+        other.likeness = alike[pk]  # type: ignore[attr-defined]
+    return [found[pk] for pk in alike]
 
 
 def _written(incident: Incident) -> Mapping[str, Any]:

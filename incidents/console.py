@@ -1,6 +1,5 @@
 """The only place that gathers what the incident list shows; `presentation` then words it."""
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +9,10 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Count, Q
 from django.urls import reverse
 
-from incidents.forms import TABS, FilterForm
+from incidents import evidence
+from incidents.forms import NUMBER, TABS, FilterForm
 from incidents.models import Decision, Incident
-from incidents.presentation import rows
+from incidents.presentation import chart, rows
 from incidents.presentation.rows import Surroundings
 from incidents.presentation.shapes import Above, Row, Tab
 from incidents.querysets import IncidentQuerySet
@@ -24,7 +24,6 @@ from safety.states import SwitchScope
 
 PAGE_SIZE = 50
 LABELS = {"attention": "Needs attention", "open": "All open", "resolved": "Resolved"}
-_NUMBER = re.compile(r"(?:inc-)?(\d{1,15})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -79,10 +78,13 @@ def rows_of(
 ) -> tuple[Row, ...]:
     """Rows for the list; those not among `staying` have left the view and say so."""
     around = surroundings(reader, incidents)
+    ids = [incident.pk for incident in incidents]
+    hours = evidence.hours(reader.tenant_id, ids, n_hours=evidence.DAY_HOURS, now=reader.now)
     return tuple(
         rows.row(
             incident,
             around[incident.pk],
+            chart=chart.chart(hours[incident.pk], n_hours=evidence.DAY_HOURS, now=reader.now),
             is_gone=staying is not None and incident.pk not in staying,
         )
         for incident in incidents
@@ -123,7 +125,7 @@ def _attention(reader: Reader) -> Q:
 
 
 def _text(words: str) -> Q:
-    number = _NUMBER.fullmatch(words.strip())
+    number = NUMBER.fullmatch(words.strip())
     found = Q(title__icontains=words) | Q(error_code__icontains=words)
     return found | Q(number=int(number[1])) if number else found
 

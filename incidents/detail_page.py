@@ -1,31 +1,39 @@
 """The only place that gathers what the incident page shows; `presentation` then words it."""
 
 from collections.abc import Collection, Iterable
+from datetime import timedelta
 from urllib.parse import urlencode
 
 from django.db.models import Q
 from django.urls import reverse
 
 from events.models import Event
-from incidents import console
+from incidents import console, evidence
 from incidents.console import Reader
 from incidents.models import Decision, Incident, Run
-from incidents.presentation import details, rows, timeline
-from incidents.presentation.shapes import Detail
+from incidents.presentation import chart, details, grouped, rows, timeline
+from incidents.presentation import runs as run_words
+from incidents.presentation.shapes import Chart, Detail, Span, Why
 from safety.models import CircuitBreaker
 from tenants.models import JournalEntry
 
 RUNS_SHOWN = 25
 LINES_SHOWN = 100
+SPANS = {"24h": evidence.DAY_HOURS, "7d": evidence.WEEK_HOURS}
 
 
-def detail(reader: Reader, incident: Incident, *, allowed: Collection[str]) -> Detail:
+def detail(
+    reader: Reader, incident: Incident, *, allowed: Collection[str], span: str = ""
+) -> Detail:
+    """`span` is how far back the chart looks: 24h or 7d; left out, as far as there is something."""
     around = console.surroundings(reader, [incident])[incident.pk]
     decisions = Decision.objects.for_tenant(reader.tenant_id).filter(incident=incident)
     latest = decisions.order_by("-id").first()
     runs = list(_runs(reader, incident))
     event = _latest_event(reader, incident)
     newer, older = _neighbours(reader, incident)
+    tally = evidence.tally(incident)
+    span = span or _span_of(reader, incident)
     return Detail(
         row=rows.row(incident, around),
         first_seen_at=incident.first_seen_at,
@@ -37,12 +45,16 @@ def detail(reader: Reader, incident: Incident, *, allowed: Collection[str]) -> D
         verbs=details.verbs(incident, allowed=allowed),
         decision=details.decided(latest) if latest else None,
         earlier_decisions=max(0, decisions.count() - 1),
-        runs=tuple(details.run_line(run) for run in runs),
+        counts=run_words.counts(incident, tally),
+        shares=run_words.shares(incident, tally),
+        runs=tuple(run_words.line(run) for run in runs),
+        runs_url=run_words.listed(incident),
         n_more_runs=max(0, incident.affected_runs - len(runs)),
         days=timeline.days(_lines(reader, incident), now=reader.now),
         safety=details.safety(around, stop_url=_stop_url(incident) if "stop" in allowed else ""),
-        components=details.components(incident.signature_components),
-        signature_version=incident.signature_version,
+        chart=_chart(reader, incident, SPANS[span]),
+        spans=tuple(Span(name, f"?span={name}", name == span) for name in SPANS),
+        why=_why(reader, incident),
         payload=details.payload_text(event.payload) if event else "",
         payload_at=event.received_at if event else None,
         previous_url=newer,
@@ -59,7 +71,31 @@ def _stop_url(incident: Incident) -> str:
 
 def _runs(reader: Reader, incident: Incident) -> Iterable[Run]:
     mine = Run.objects.for_tenant(reader.tenant_id).of_incident(incident.pk)
-    return mine.newest_first()[:RUNS_SHOWN]
+    return mine.select_related("workflow", "incident").newest_first()[:RUNS_SHOWN]
+
+
+def _span_of(reader: Reader, incident: Incident) -> str:
+    age = reader.now - evidence.hour_of(incident.first_seen_at)
+    return "24h" if age < timedelta(hours=evidence.DAY_HOURS) else "7d"
+
+
+def _chart(reader: Reader, incident: Incident, n_hours: int) -> Chart:
+    found = evidence.hours(reader.tenant_id, [incident.pk], n_hours=n_hours, now=reader.now)
+    return chart.chart(found[incident.pk], n_hours=n_hours, now=reader.now)
+
+
+def _why(reader: Reader, incident: Incident) -> Why:
+    alike = evidence.nearest(incident)
+    others = Incident.objects.for_tenant(reader.tenant_id).filter(pk__in=alike).for_list()
+    found = {other.pk: other for other in others}
+    return Why(
+        components=grouped.components(evidence.components(incident)),
+        signature=incident.signature,
+        version=incident.signature_version,
+        neighbours=tuple(
+            grouped.neighbour(found[pk], likeness, now=reader.now) for pk, likeness in alike.items()
+        ),
+    )
 
 
 def _lines(reader: Reader, incident: Incident) -> Iterable[JournalEntry]:

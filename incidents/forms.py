@@ -1,36 +1,29 @@
-"""What people type to find an incident and to say why they move it."""
+"""What people type to find an incident or a run, and to say why they move it."""
 
+import re
 from typing import Any
 from uuid import UUID
 
 from django import forms
 
-from incidents.states import Severity, Status
+from incidents.states import RunState, Severity, Status
 from tenants.models import Vendor, Workflow
 
 REASON_CHARACTERS = 4000
 OFFERED = 200  # more workflows or vendors than this are found by address: ?workflow=slug
 TABS = ("attention", "open", "resolved")
+NUMBER = re.compile(r"(?:inc-)?(\d{1,15})", re.IGNORECASE | re.ASCII)
+FATES = (("left", "Left"), ("recovered", "Recovered"), ("alone", "Recovered without help"))
 
 
-class FilterForm(forms.Form):
-    """The whole view is in the address: `?tab=open&severity=high&q=timeout`."""
+class Filters(forms.Form):
+    """What every filter bar shares: choices that submit at once, and slugs that the address may name."""
 
-    tab = forms.ChoiceField(choices=[(tab, tab) for tab in TABS], required=False)
-    q = forms.CharField(max_length=200, required=False)
-    status = forms.ChoiceField(required=False)
-    severity = forms.ChoiceField(required=False)
-    workflow = forms.ChoiceField(required=False)
-    vendor = forms.ChoiceField(required=False)
+    offered: tuple[str, ...] = ()  # the fields that are shown as choices, in their order
 
     def __init__(self, *args: Any, tenant_id: UUID, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        workflows = Workflow.objects.for_tenant(tenant_id).order_by("slug", "id")
-        vendors = Vendor.objects.for_tenant(tenant_id).order_by("name", "id")
-        self._offer("status", [(value, label) for value, label in Status.choices])
-        self._offer("severity", [(value, label) for value, label in reversed(Severity.choices)])
-        self._offer("workflow", _pairs(workflows.values_list("slug", flat=True)[:OFFERED]))
-        self._offer("vendor", _pairs(vendors.values_list("name", flat=True)[:OFFERED]))
+        self.tenant_id = tenant_id
 
     def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
         """`name`'s choices; a workflow or vendor that is asked for by address is among them."""
@@ -42,9 +35,33 @@ class FilterForm(forms.Form):
         field.choices = [("", f"Any {name}"), *choices]
         field.widget.attrs = {"data-submits": "", **({"class": "is-set"} if asked else {})}
 
+    def _offer_workflows(self) -> None:
+        workflows = Workflow.objects.for_tenant(self.tenant_id).order_by("slug", "id")
+        self._offer("workflow", _pairs(workflows.values_list("slug", flat=True)[:OFFERED]))
+
     @property
     def choices(self) -> list[forms.BoundField]:
-        return [self[name] for name in ("status", "severity", "workflow", "vendor")]
+        return [self[name] for name in self.offered]
+
+
+class FilterForm(Filters):
+    """The whole view is in the address: `?tab=open&severity=high&q=timeout`."""
+
+    offered = ("status", "severity", "workflow", "vendor")
+    tab = forms.ChoiceField(choices=[(tab, tab) for tab in TABS], required=False)
+    q = forms.CharField(max_length=200, required=False)
+    status = forms.ChoiceField(required=False)
+    severity = forms.ChoiceField(required=False)
+    workflow = forms.ChoiceField(required=False)
+    vendor = forms.ChoiceField(required=False)
+
+    def __init__(self, *args: Any, tenant_id: UUID, **kwargs: Any) -> None:
+        super().__init__(*args, tenant_id=tenant_id, **kwargs)
+        vendors = Vendor.objects.for_tenant(tenant_id).order_by("name", "id")
+        self._offer("status", [(value, label) for value, label in Status.choices])
+        self._offer("severity", [(value, label) for value, label in reversed(Severity.choices)])
+        self._offer_workflows()
+        self._offer("vendor", _pairs(vendors.values_list("name", flat=True)[:OFFERED]))
 
     @property
     def current_tab(self) -> str:
@@ -53,6 +70,36 @@ class FilterForm(forms.Form):
     @property
     def is_filtered(self) -> bool:
         return any(value for name, value in self.cleaned_data.items() if name != "tab")
+
+
+class RunFilterForm(Filters):
+    """`?state=left&workflow=billing&incident=INC-12`; `q` is a whole run id."""
+
+    offered = ("state", "workflow")
+    q = forms.CharField(max_length=200, required=False)
+    state = forms.ChoiceField(required=False)
+    workflow = forms.ChoiceField(required=False)
+    incident = forms.RegexField(NUMBER, required=False)
+    page = forms.IntegerField(min_value=1, required=False)
+
+    def __init__(self, *args: Any, tenant_id: UUID, **kwargs: Any) -> None:
+        super().__init__(*args, tenant_id=tenant_id, **kwargs)
+        self._offer("state", [*FATES, *((value, label) for value, label in RunState.choices)])
+        self._offer_workflows()
+
+    def clean_incident(self) -> int | None:
+        found = NUMBER.fullmatch(self.cleaned_data["incident"])
+        return int(found[1]) if found else None
+
+    @property
+    def incident_number(self) -> str:
+        number = self.cleaned_data["incident"]
+        return f"INC-{number}" if number is not None else ""
+
+    @property
+    def is_filtered(self) -> bool:
+        said = ((name, value) for name, value in self.cleaned_data.items() if name != "page")
+        return any(value not in ("", None) for _, value in said)
 
 
 class ReasonForm(forms.Form):

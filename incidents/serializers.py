@@ -60,9 +60,12 @@ class EventFilters(filters.FilterSet):  # type: ignore[misc]
         return rows.filter(pk__in=links.filter(**{name: value}).values("pk"))
 
 
-class RunFilters(filters.FilterSet):  # type: ignore[misc]
-    workflow = workflow_filter()
+class RunsOfIncidentFilters(filters.FilterSet):  # type: ignore[misc]
     state = filters.ChoiceFilter(choices=RunState.choices)
+
+
+class RunFilters(RunsOfIncidentFilters):
+    workflow = workflow_filter()
     incident = IdFilter(field_name="affected_by__incident_id")
 
 
@@ -134,13 +137,48 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
         read_only_fields = fields
 
 
+class DifferenceSerializer(serializers.Serializer[Any]):
+    component = serializers.CharField()
+    here = serializers.CharField(allow_blank=True)
+    there = serializers.CharField(allow_blank=True)
+
+
+class SimilarSerializer(serializers.Serializer[Any]):
+    """Another incident with its likeness to the one in the path."""
+
+    incident = IncidentSerializer(source="*")
+    score = serializers.FloatField(
+        source="likeness.score", min_value=0, max_value=1, help_text="1: no component differs."
+    )
+    same = serializers.ListField(source="likeness.same", child=serializers.CharField())
+    different = DifferenceSerializer(many=True, source="likeness.different")
+
+
 class AnalysisSerializer(serializers.Serializer[Any]):
-    """Hypotheses and similar incidents are empty until something supports one."""
+    """Hypotheses are empty until something supports one."""
 
     classification = serializers.DictField()
     signature_components = serializers.ListField()
     hypotheses = serializers.ListField(child=serializers.DictField())
-    similar = serializers.ListField(child=serializers.DictField())
+    similar = SimilarSerializer(many=True)
+
+
+class LedgerSerializer(serializers.Serializer[Any]):
+    """What became of the runs it hurt."""
+
+    affected = serializers.IntegerField()
+    unrecovered = serializers.IntegerField(help_text="Failed, or with a retry under way.")
+    retry_scheduled = serializers.IntegerField(help_text="Of those unrecovered.")
+    recovered_auto = serializers.IntegerField()
+    recovered_by_action = serializers.IntegerField()
+    waived = serializers.IntegerField()
+
+
+class HourSerializer(serializers.Serializer[Any]):
+    """Events that happened in the hour from `hour`, UTC."""
+
+    hour = serializers.DateTimeField()
+    n_events = serializers.IntegerField()
 
 
 class NextSerializer(serializers.Serializer[Any]):
@@ -158,9 +196,22 @@ class IncidentDetailSerializer(IncidentSerializer):
     analysis = AnalysisSerializer()
     decisions = DecisionSerializer(many=True, source="recent_decisions")
     next = NextSerializer(allow_null=True)
+    ledger = LedgerSerializer()
+    hours = HourSerializer(
+        many=True,
+        source="by_hour",
+        help_text="Of the last 7 days; hours without events are left out.",
+    )
 
     class Meta(IncidentSerializer.Meta):
-        fields: tuple[str, ...] = (*IncidentSerializer.Meta.fields, "analysis", "decisions", "next")
+        fields: tuple[str, ...] = (
+            *IncidentSerializer.Meta.fields,
+            "analysis",
+            "decisions",
+            "next",
+            "ledger",
+            "hours",
+        )
         read_only_fields = fields
 
 

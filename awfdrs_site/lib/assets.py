@@ -25,6 +25,7 @@ BUNDLES = {
         "css/components/list.css",
         "css/components/row.css",
         "css/components/cards.css",
+        "css/components/charts.css",
         "css/components/detail.css",
         "css/components/timeline.css",
         "css/components/menus.css",

@@ -26,6 +26,7 @@ BINDINGS = (
     Binding("resolve", ("e",), "Resolve"),
     Binding("escalate", ("p",), "Escalate"),
     Binding("incidents", ("g i",), "Go to incidents"),
+    Binding("runs", ("g r",), "Go to runs"),
     Binding("kill-switches", ("g k",), "Go to kill switches"),
     Binding("stop", ("!",), "STOP"),
     Binding("theme", ("t",), "Switch theme"),

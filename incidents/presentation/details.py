@@ -1,16 +1,16 @@
 """The only place that shapes the parts of the incident page."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
-from incidents.models import Decision, Incident, Run
+from incidents.models import Decision, Incident
 from incidents.presentation.rows import Surroundings
-from incidents.presentation.shapes import Badge, Decided, Gate, Pill, RunLine, Safety, Verb
-from incidents.states import ALLOWED, Choice, RunState, Status
+from incidents.presentation.shapes import Badge, Decided, Gate, Safety, Verb
+from incidents.states import ALLOWED, Choice, Status
 from safety.models import CircuitBreaker
 from safety.states import BreakerStatus, Forced
 
@@ -24,15 +24,6 @@ KINDS = {
     "ai_assisted": "by rule and evidence",
     "manual": "by a person",
     "automated": "automatically",
-}
-RUN_PILLS = {
-    RunState.RUNNING: Pill("acknowledged", "activity", "Running"),
-    RunState.SUCCEEDED: Pill("recovering", "check", "Succeeded"),
-    RunState.FAILED: Pill("open", "x", "Failed"),
-    RunState.RETRY_SCHEDULED: Pill("acknowledged", "clock", "Retry scheduled"),
-    RunState.RECOVERED_AUTO: Pill("recovering", "check", "Recovered alone"),
-    RunState.RECOVERED_BY_ACTION: Pill("recovering", "rotate-cw", "Recovered by retry"),
-    RunState.WAIVED: Pill("snoozed", "minus", "Waived"),
 }
 PAYLOAD_SHOWN = 20_000  # characters; the API has the whole
 
@@ -106,16 +97,6 @@ def rules(snapshot: Any, prefix: str = "") -> Iterable[tuple[str, Any, str]]:
             yield label, entry, ""
 
 
-def run_line(run: Run) -> RunLine:
-    return RunLine(
-        run_id=run.run_id,
-        pill=RUN_PILLS[RunState(run.state)],
-        failed_at=run.first_failed_at,
-        recovered_at=run.recovered_at,
-        note=run.recovery_note,
-    )
-
-
 def safety(around: Surroundings, *, stop_url: str) -> Safety:
     outlook = around.outlook
     made, most = (outlook.attempts_made, outlook.attempts_max) if outlook else (0, 0)
@@ -141,11 +122,6 @@ def breaker_badge(breaker: CircuitBreaker | None) -> Badge | None:
     if breaker.state == BreakerStatus.HALF_OPEN:
         return Badge("wait", "Half-open")
     return Badge("good", "Closed")
-
-
-def components(pairs: Sequence[Sequence[Any]]) -> tuple[tuple[str, str], ...]:
-    """The parts of a signature: why these events are one incident."""
-    return tuple((str(name).replace("_", " "), str(value)) for name, value in pairs if value)
 
 
 def payload_text(payload: Any) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from incidents.models import Incident
-from incidents.presentation.shapes import Ledger, NextStep, Outlook, Pill, Row
+from incidents.presentation.shapes import Chart, Ledger, NextStep, Outlook, Pill, Row
 from incidents.states import OPEN, Choice, Status
 from safety.models import CircuitBreaker
 from safety.states import BreakerStatus, Forced
@@ -31,7 +31,13 @@ class Surroundings:
     choice: str = ""  # of its latest decision
 
 
-def row(incident: Incident, around: Surroundings, *, is_gone: bool = False) -> Row:
+def row(
+    incident: Incident,
+    around: Surroundings,
+    *,
+    chart: Chart | None = None,
+    is_gone: bool = False,
+) -> Row:
     return Row(
         id=incident.pk,
         url=incident.get_absolute_url(),
@@ -42,15 +48,12 @@ def row(incident: Incident, around: Surroundings, *, is_gone: bool = False) -> R
         vendor=incident.vendor.name if incident.vendor else "",
         pill=pill(incident, around),
         next=next_step(incident, around),
-        ledger=Ledger(
-            affected=incident.affected_runs,
-            recovered=incident.affected_runs - incident.unrecovered_runs,
-            left=incident.unrecovered_runs,
-        ),
+        ledger=Ledger(affected=incident.affected_runs, left=incident.unrecovered_runs),
         event_count=incident.event_count,
         last_seen_at=incident.last_seen_at,
         assignee=_name_of(incident),
         version=incident.version,
+        chart=chart,
         is_gone=is_gone,
     )
 
@@ -86,8 +89,9 @@ def _closed(incident: Incident) -> NextStep:
 
 
 def _tally(incident: Incident) -> str:
-    recovered = incident.affected_runs - incident.unrecovered_runs
-    return f"{recovered:,} of {incident.affected_runs:,} runs recovered"
+    if not incident.affected_runs:
+        return ""
+    return f"{incident.unrecovered_runs or 'none'} of {incident.affected_runs:,} runs left"
 
 
 def _held(around: Surroundings) -> NextStep | None:

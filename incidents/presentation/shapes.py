@@ -59,15 +59,38 @@ class NextStep:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The runs an incident hurt, and what became of them."""
+    """The runs an incident hurt, and how many of them are still to be recovered."""
 
     affected: int
-    recovered: int
     left: int
 
     @property
     def percent(self) -> int:
-        return 100 * self.recovered // self.affected if self.affected else 0
+        """Of runs that nobody waits for any more."""
+        return 100 * (self.affected - self.left) // self.affected if self.affected else 0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One hour with events, in the units of its chart's drawing."""
+
+    x: int
+    y: int
+    height: int
+    is_spike: bool
+    label: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Events by the hour. `label` says in words what the bars show."""
+
+    width: int
+    bars: tuple[Bar, ...]
+    peak: int
+    total: int
+    label: str
+    ticks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -86,6 +109,7 @@ class Row:
     last_seen_at: datetime
     assignee: str
     version: int
+    chart: Chart | None = None
     is_gone: bool = False  # left the filter while the page was open: dims, and stays where it is
 
 
@@ -137,11 +161,97 @@ class Decided:
 
 @dataclass(frozen=True)
 class RunLine:
+    """A run in a list. `says` is what became of it, in a few words."""
+
+    id: UUID
+    url: str
     run_id: str
+    workflow: str
+    incident: str  # INC-12: where it failed last
+    title: str
     pill: Pill
+    says: str
     failed_at: datetime | None
     recovered_at: datetime | None
-    note: str
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of runs and where they are listed."""
+
+    n: int
+    word: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Share:
+    """Runs of one fate. `kind` colours its part of the meter; `x` and `width` are of 100."""
+
+    kind: str
+    word: str
+    n: int
+    url: str
+    x: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Part of a text; `varies` where the events differ."""
+
+    text: str
+    varies: bool = False
+
+
+@dataclass(frozen=True)
+class Component:
+    """One part of a signature."""
+
+    name: str
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A component in which two incidents differ."""
+
+    name: str
+    here: tuple[Piece, ...]
+    there: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another incident, and what keeps it apart from this one."""
+
+    url: str
+    number: str
+    title: str
+    pill: Pill
+    last_seen_at: datetime
+    percent: int
+    same: tuple[str, ...]
+    different: tuple[Apart, ...]
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why these events are one incident, and which others are near."""
+
+    components: tuple[Component, ...]
+    signature: str
+    version: int
+    neighbours: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """How far back the chart looks."""
+
+    label: str
+    url: str
+    is_current: bool
 
 
 @dataclass(frozen=True)
@@ -192,12 +302,16 @@ class Detail:
     verbs: tuple[Verb, ...]
     decision: Decided | None
     earlier_decisions: int
+    counts: tuple[Count, ...]
+    shares: tuple[Share, ...]
     runs: tuple[RunLine, ...]
+    runs_url: str
     n_more_runs: int
     days: tuple[Day, ...]
     safety: Safety
-    components: tuple[tuple[str, str], ...]
-    signature_version: int
+    chart: Chart
+    spans: tuple[Span, ...]
+    why: Why
     payload: str
     payload_at: datetime | None
     previous_url: str = ""

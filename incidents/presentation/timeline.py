@@ -1,11 +1,15 @@
-"""The only place that words journal lines."""
+"""The only place that words what happened: journal lines, and the events of a run."""
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
+from events.models import Event
+from incidents.analysis.facts import facts_from
+from incidents.presentation.runs import lasted
 from incidents.presentation.shapes import Day, Moment
+from incidents.states import Outcome
 from tenants.models import JournalEntry
 
 # verb -> (mark, icon, words); a verb that is not here is shown as it is written.
@@ -21,6 +25,7 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "resolved": ("good", "check", "Resolved"),
     "ignored": ("", "eye-off", "Ignored"),
     "run_waived": ("", "minus", "Run given up"),
+    "waived": ("", "minus", "Waived"),
     "recovered": ("good", "check", "Run recovered"),
     "verified": ("good", "shield-check", "Recovery verified"),
     "not_verified": ("bad", "circle-alert", "Recovery not verified"),
@@ -41,6 +46,13 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "breaker_forced": ("human", "plug", "Circuit breaker held by hand"),
     "breaker_freed": ("human", "plug", "Circuit breaker handed back"),
 }
+REPORTED: dict[str, tuple[str, str, str]] = {
+    Outcome.FAILURE: ("bad", "x", "Failed"),
+    Outcome.SUCCESS: ("good", "check", "Succeeded"),
+    Outcome.NEUTRAL: ("", "info", "Reported"),
+}
+SAID_CHARACTERS = 300  # of a message; the payload has the whole
+LATE = timedelta(minutes=1)  # heard of so much later, the timeline says it
 SPOKEN = ("reason", "reasons", "note", "error", "detail")  # shown as sentences, in this order
 SILENT = {
     "before",
@@ -56,9 +68,14 @@ SILENT = {
 
 def days(entries: Iterable[JournalEntry], *, now: datetime) -> tuple[Day, ...]:
     """The lines as given (newest first), by UTC day."""
+    return by_day(map(moment, entries), now=now)
+
+
+def by_day(moments: Iterable[Moment], *, now: datetime) -> tuple[Day, ...]:
+    today = now.astimezone(UTC).date()
     return tuple(
-        Day(_day_label(day, now.astimezone(UTC).date()), tuple(moment(entry) for entry in lines))
-        for day, lines in groupby(entries, key=lambda entry: entry.at.astimezone(UTC).date())
+        Day(_day_label(day, today), tuple(those))
+        for day, those in groupby(moments, key=lambda moment: moment.at.astimezone(UTC).date())
     )
 
 
@@ -71,6 +88,28 @@ def moment(entry: JournalEntry) -> Moment:
         detail=_sentence(entry.detail),
         actor="" if entry.actor_kind == "system" else entry.actor_label,
         at=entry.at,
+    )
+
+
+def report(event: Event, *, outcome: str, incident: str) -> Moment:
+    """What an event said of its run; `incident` is the number of the one that counts it."""
+    mark, icon, text = REPORTED[outcome]
+    facts = facts_from(event.event_type, event.payload, event.workflow.slug)
+    late = event.received_at - event.occurred_at
+    said = [
+        event.event_type,
+        facts.error_code,
+        facts.error_message[:SAID_CHARACTERS],
+        incident and f"counted on {incident}",
+        f"heard of {lasted(late)} later" if late >= LATE else "",
+    ]
+    return Moment(
+        mark=mark,
+        icon=icon,
+        text=text,
+        detail=" · ".join(part for part in said if part),
+        actor="",
+        at=event.occurred_at,
     )
 
 

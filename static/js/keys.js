@@ -4,8 +4,8 @@
 
   const table = document.getElementById("keymap");
   if (!table) return;
-  const list = document.getElementById("incidents");
-  const page = list ? "list" : document.querySelector("[data-incident]") ? "detail" : "other";
+  const page = document.querySelector("[data-list]") ? "list"
+    : document.querySelector("[data-incident]") ? "detail" : "other";
   const bindings = new Map();
   for (const line of JSON.parse(table.textContent)) {
     if (!["everywhere", page].includes(line.where)) continue;
@@ -26,7 +26,7 @@
 
   const verb = (name) => {
     const here = row();
-    if (here) return act(here, name);
+    if (here?.dataset.url) return act(here, name);
     const button = document.querySelector(`[data-verb="${name}"]`);
     if (!button) return;
     if (button.tagName !== "SUMMARY") return button.click();
@@ -52,6 +52,7 @@
     "next-incident": () => follow("[data-next-incident]"),
     "previous-incident": () => follow("[data-previous-incident]"),
     incidents: () => follow("[data-go=incidents]"),
+    runs: () => follow("[data-go=runs]"),
     "kill-switches": () => follow("[data-go=kill-switches]"),
     stop: () => follow("[data-stop]"),
     theme: () => follow("[data-theme-switch]"),

@@ -15,7 +15,7 @@
   if (!indicator) return;
   const words = indicator.querySelector("[data-words]");
   const list = document.getElementById("incidents");
-  const detail = document.querySelector("[data-incident]");
+  const detail = document.querySelector("[data-incident], [data-run]");
   const announcer = document.getElementById("announce");
   const plainTitle = document.title;
 
@@ -102,6 +102,7 @@
 
   const take = (fact) => {
     document.body.dispatchEvent(new CustomEvent(`live:${fact.topic}`, { detail: fact }));
+    if (detail && fact.id === detail.dataset.run) return plan();
     if (fact.topic !== "incident") return SAFETY.includes(fact.topic) ? rereadAll() : rereadSoon();
     if (detail && fact.id === detail.dataset.incident) plan();
     if (list && isNews(fact)) { changed.add(fact.id); plan(); }

@@ -54,6 +54,7 @@ API: dict[tuple[str, str], Row] = {
     ("GET", "incidents/<id:pk>/timeline"): Row("view", of="incident"),
     ("GET", "incidents/<id:pk>/runs"): Row("view", of="incident"),
     ("GET", "incidents/<id:pk>/actions"): Row("view", of="incident"),
+    ("GET", "incidents/<id:pk>/similar"): Row("view", of="incident"),
     ("PATCH", "incidents/<id:pk>/status"): Row(
         "resolve", of="incident", body={"status": "escalated", "note": "too loud"}
     ),
@@ -84,6 +85,7 @@ API: dict[tuple[str, str], Row] = {
     ("POST", "kill-switches/<id:pk>/lift"): Row(
         "stop", of="kill_switch", body={"reason": "looked"}
     ),
+    ("GET", "outcome-rules"): Row("view"),
     ("GET", "rules/effective"): Row("view", query="vendor=stripe"),
 }
 
@@ -110,6 +112,10 @@ PAGES: dict[str, str] = {
     "incidents/<uuid:pk>/escalate": "escalate",
     "incidents/<uuid:pk>/reopen": "reopen",
     "incidents/<uuid:pk>/actions": "view",
+    "runs": "view",
+    "runs/<uuid:pk>": "view",
+    "runs/<uuid:pk>/waive": "waive",
+    "runs/<uuid:pk>/actions": "view",
     "actions/<uuid:pk>/approve": "act",
     "actions/<uuid:pk>/reject": "act",
     "kill-switches": "view",

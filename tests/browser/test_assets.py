@@ -8,7 +8,7 @@ import pytest
 
 from actions import presentation
 from awfdrs_site.lib.assets import BUNDLES
-from incidents.presentation import details, rows, timeline
+from incidents.presentation import details, rows, runs, timeline
 
 ROOT = Path(__file__).resolve().parents[2]
 VENDOR = ROOT / "static" / "vendor"
@@ -32,12 +32,14 @@ def test_every_icon_that_is_named_is_in_the_sprite() -> None:
     sprite = set(re.findall(r'<symbol id="([\w-]+)"', (VENDOR / "icons.svg").read_text()))
     used = {n for path in TEMPLATES for n in re.findall(r'{% icon "([\w-]+)"', path.read_text())}
     pills = [
-        *details.RUN_PILLS.values(),
+        *runs.PILLS.values(),
         *presentation.PILLS.values(),
         *presentation.VERIFIED.values(),
     ]
     worded = {icon for _, icon, _ in timeline.WORDS.values()} | {pill.icon for pill in pills}
     worded |= {icon for icon, _, _ in details.CHOICES.values()}
+    worded |= {step.icon for step in runs.STEPS.values()}
+    worded |= {icon for _, icon, _ in timeline.REPORTED.values()}
     worded |= set(
         re.findall(r'(?:Pill|NextStep)\(\s*"\w+", "([\w-]+)"', Path(rows.__file__).read_text())
     )
