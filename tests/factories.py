@@ -13,7 +13,7 @@ from factory.django import DjangoModelFactory
 
 from actions.models import Action, Attempt
 from awfdrs_site.lib import clock
-from incidents.models import AffectedRun, Decision, Incident, Run
+from incidents.models import AffectedRun, Decision, Incident, OutcomeRule, Run
 from incidents.states import RunState
 from safety.models import CircuitBreaker
 from tenants import scoping
@@ -152,6 +152,17 @@ class AffectedRunFactory(OwnedFactory[AffectedRun]):
         workflow=factory.SelfAttribute("..incident.workflow"),
         incident=factory.SelfAttribute("..incident"),
     )
+
+
+class OutcomeRuleFactory(OwnedFactory[OutcomeRule]):
+    class Meta:
+        model = OutcomeRule
+
+    event_type = "payment.retrying"
+    outcome = "failure"
+    reason = "test"
+    created_by = "test"
+    created_at = factory.LazyFunction(clock.read)
 
 
 class DecisionFactory(OwnedFactory[Decision]):

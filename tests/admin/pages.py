@@ -10,16 +10,17 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, reverse
 
+from incidents.models import OutcomeRule
 from safety import breaker, killswitch, rules
 from safety.models import CircuitBreaker, GlobalKillSwitch, KillSwitch, RuleOverride
 from tenants import auth, scoping
 from tenants.journal import Actor
 from tenants.models import ApiKey, JournalEntry, Membership, Tenant, Vendor, Workflow
-from tests.factories import MembershipFactory, VendorFactory, WorkflowFactory
+from tests.factories import MembershipFactory, OutcomeRuleFactory, VendorFactory, WorkflowFactory
 
 CANARY = "canary"
 BY = Actor("user", "0", "somebody")
-TENANTS_OWN = {RuleOverride, KillSwitch, CircuitBreaker}  # what a tenant's admin sees
+TENANTS_OWN = {RuleOverride, KillSwitch, CircuitBreaker, OutcomeRule}  # what a tenant's admin sees
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def rows_of(tenant: Tenant, word: str) -> dict[Any, Any]:
     member = MembershipFactory(tenant=tenant, user__username=f"{word}-person", role="operator")
     vendor = VendorFactory(tenant=tenant, name=f"{word}-vendor")
     workflow = WorkflowFactory(tenant=tenant, slug=f"{word}-workflow")
+    outcome = OutcomeRuleFactory(tenant=tenant, reason=f"{word}-outcome")
     with scoping.bound(tenant.pk) as now:
         key = auth.issue_key(tenant_id=tenant.pk, name=f"{word}-key", scopes=["read"], now=now).key
         held = breaker.force(
@@ -102,6 +104,7 @@ def rows_of(tenant: Tenant, word: str) -> dict[Any, Any]:
         CircuitBreaker: held,
         KillSwitch: switch,
         RuleOverride: rule,
+        OutcomeRule: outcome,
         JournalEntry: line,
     }
 
