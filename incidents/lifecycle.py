@@ -12,10 +12,12 @@ from tenants.journal import Actor
 class TransitionRefused(Exception):
     """The incident may not move there from where it is (-> 409 with what is allowed)."""
 
-    def __init__(self, *, current: str, asked: str) -> None:
+    def __init__(
+        self, *, current: str, asked: str, why: str = "", allowed: tuple[str, ...] | None = None
+    ) -> None:
         self.current, self.asked = current, asked
-        self.allowed = ALLOWED[current]
-        super().__init__(f"An incident that is {current} cannot become {asked}.")
+        self.allowed = ALLOWED[current] if allowed is None else allowed
+        super().__init__(why or f"An incident that is {current} cannot become {asked}.")
 
 
 class StaleVersion(Exception):
@@ -95,17 +97,44 @@ def reopen(
     incident = locked(incident)
     if incident.status in OPEN:
         return incident
+    if incident.merged_into is not None:
+        why = f"Split it from {incident.merged_into} instead."
+        raise TransitionRefused(current=incident.status, asked=Status.DETECTED, why=why, allowed=())
     others = Incident.objects.for_tenant(incident.tenant_id).filter(signature=incident.signature)
     if others.open().exists():
         raise TransitionRefused(current=incident.status, asked=Status.DETECTED)
-    incident.decided_at = incident.planned_at = None
-    incident.acknowledged_at, incident.acknowledged_by = None, ""
-    incident.resolved_at, incident.resolved_reason = None, ""
-    incident.escalated_at, incident.escalated_reason = None, ""
-    incident.opened_at = now
+    _start_over(incident, now=now)
     incident.regression_count += is_regression
     verb = "regressed" if is_regression else "reopened"
     return _move(incident, Status.DETECTED, verb, by=by, now=now, reason=reason)
+
+
+def merge_into(
+    incident: Incident, target: Incident, *, by: Actor, now: datetime, **detail: Any
+) -> Incident:
+    """Close a locked row whose events and runs `merging` has given to `target`, whatever it was."""
+    before, incident.status = incident.status, Status.RESOLVED
+    incident.merged_into = target
+    incident.resolved_at = incident.resolved_at or now
+    incident.resolved_reason = f"Merged into {target}."
+    into = {"into": str(target), "incident": str(target.pk)}
+    after = str(Status.RESOLVED)
+    return _save(
+        incident, "merged_into", by=by, now=now, before=before, after=after, **into, **detail
+    )
+
+
+def split_off(
+    incident: Incident, source: Incident, *, by: Actor, now: datetime, **detail: Any
+) -> Incident:
+    """Bring a locked row back, with what `merging` has given it of `source`; it is decided anew."""
+    before, incident.merged_into = incident.status, None
+    if before not in OPEN:
+        _start_over(incident, now=now)
+        incident.status = Status.DETECTED
+    of = {"from": str(source), "incident": str(source.pk)}
+    after = str(incident.status)
+    return _save(incident, "split_off", by=by, now=now, before=before, after=after, **of, **detail)
 
 
 def move(
@@ -185,6 +214,14 @@ def _unrecovered(incident: Incident) -> list[Run]:
     return list(mine.filter(pk__in=ids.values("run_id")).order_by("id"))
 
 
+def _start_over(incident: Incident, *, now: datetime) -> None:
+    incident.decided_at = incident.planned_at = None
+    incident.acknowledged_at, incident.acknowledged_by = None, ""
+    incident.resolved_at, incident.resolved_reason = None, ""
+    incident.escalated_at, incident.escalated_reason = None, ""
+    incident.opened_at = now
+
+
 def _move(
     incident: Incident, status: Status, verb: str, *, by: Actor, now: datetime, **detail: Any
 ) -> Incident:
@@ -201,7 +238,7 @@ def _refuse_unless_allowed(incident: Incident, status: str) -> None:
         raise TransitionRefused(current=incident.status, asked=status)
 
 
-def _save(incident: Incident, verb: str, *, by: Actor, now: datetime, **detail: Any) -> Incident:
+def _save(incident: Incident, verb: str, /, *, by: Actor, now: datetime, **detail: Any) -> Incident:
     incident.version += 1
     incident.save(
         update_fields=[
@@ -217,6 +254,7 @@ def _save(incident: Incident, verb: str, *, by: Actor, now: datetime, **detail: 
             "opened_at",
             "regression_count",
             "unrecovered_runs",
+            "merged_into",
             "version",
         ]
     )
