@@ -25,14 +25,15 @@ WATCH := make=$$PPID server=$$$$; catches() { grep '^SigCgt' /proc/$$make/status
 
 # Where a branch nobody tested costs money or sleep (STYLE.md, house measures).
 WHOLLY_TESTED := */states.py,*/lifecycle.py,*/ledger.py,safety/breaker.py,safety/breaker_step.py,safety/gate.py,$\
-	actions/retry.py,incidents/signature.py
+	actions/retry.py,incidents/signature.py,incidents/masking.py,incidents/values.py,$\
+	incidents/templates.py
 MEASURE := $(PYTHON) -m coverage report --skip-covered
 
-.PHONY: help run dev test check fmt browser
+.PHONY: help run dev test check fmt bench-grouping browser
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
 
 run: $(INSTALLED) ## the whole product with a demo tenant and a simulated outage; Ctrl-C stops it
 	@$(WATCH); exec $(PYTHON) manage.py up
@@ -65,6 +66,9 @@ check: $(INSTALLED) ## format, lint, types, layers, templates, deploy checks, mi
 fmt: $(INSTALLED) ## format and mend what ruff can; templates stay as they are written
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+bench-grouping: $(INSTALLED) ## how well real logs are grouped, beside plain masking; LOGHUB=directory
+	@$(ALONE) LOGHUB="$(LOGHUB)" $(PYTHON) -m tests.bench.grouping
 
 # Debian may ship Python without ensurepip: then the system's pip fills the new environment.
 $(INSTALLED): requirements.txt requirements-dev.txt

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from events.models import Event
-from incidents import signature
+from incidents import signature, templates
 from incidents.analysis.facts import Facts, facts_from
 from incidents.analysis.outcome import Matcher, Outcome, opens_run, outcome
 from incidents.ledger import Kind, RunReport
@@ -52,12 +52,13 @@ def read(event: Event, matchers: Sequence[Matcher] = ()) -> Reading:
     facts = facts_from(event.event_type, event.payload, event.workflow.slug)
     grouped_by = None
     if result is Outcome.FAILURE:
+        masked = signature.normalise(facts.error_message)
         grouped_by = signature.fingerprint(
             workflow=facts.workflow,
             event_type=facts.event_type,
             vendor=facts.vendor,
             error_code=facts.error_code,
-            error_message=facts.error_message,
+            template=templates.key_of(masked) if masked else "",
             step=facts.step,
         )
     return Reading(event, result, facts, grouped_by, grouped_by.hash if grouped_by else "")

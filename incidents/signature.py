@@ -5,9 +5,9 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 
-from incidents import wording
+from incidents import masking, wording
 
-VERSION = 1  # raise it when any rule of `wording` changes: signatures of two versions never meet
+VERSION = 2  # raise it when any masking changes: signatures of two versions never meet
 TITLE_LIMIT = 200
 _FIELD_LIMIT = 255  # a code, vendor or step longer than this is noise, and an index key has limits
 _ROUNDS = 3
@@ -21,9 +21,9 @@ class Signature:
 
 
 def normalise(text: str) -> str:
-    """The template of a message: lower case, one space, every changing value a placeholder.
+    """A message without what changes: lower case, one space, a placeholder for every value.
 
-    Total, linear and idempotent: the answer is a fixed point of `wording.template` by
+    Total, linear and idempotent: the answer is a fixed point of `masking.masked` by
     construction, and a text that has not settled after three rounds is noise.
     """
     return _normalised(text[: wording.INPUT_LIMIT])
@@ -32,13 +32,13 @@ def normalise(text: str) -> str:
 # A storm repeats one text thousands of times; 1,024 texts of 8 KiB are 8 MiB at the very worst.
 @lru_cache(maxsize=1024)
 def _normalised(text: str) -> str:
-    settled = wording.template(text)
+    settled = masking.masked(text)
     for _ in range(_ROUNDS):
-        again = wording.template(settled)
+        again = masking.masked(settled)
         if again == settled:
             return settled
         settled = again
-    return wording.NOISE
+    return masking.NOISE
 
 
 def fingerprint(
@@ -47,18 +47,21 @@ def fingerprint(
     event_type: str,
     vendor: str,
     error_code: str,
-    error_message: str,
+    template: str,
     step: str,
 ) -> Signature:
-    """What a failure is grouped by; event type and step only speak when nothing else does."""
-    code, message = _field(error_code), normalise(error_message)
+    """What a failure is grouped by; event type and step only speak when nothing else does.
+
+    `template` is the key of the message's template, empty when there is no message.
+    """
+    code = _field(error_code)
     components = [
         ("workflow", workflow),
         ("vendor", _field(vendor)),
         ("code", code),
-        ("message", message),
+        ("template", template),
     ]
-    if not code and not message:
+    if not code and not template:
         components += [("event_type", _field(event_type)), ("step", normalise(step))]
     return Signature(version=VERSION, hash=_hash(components), components=tuple(components))
 

@@ -14,19 +14,27 @@ to the template it resembles. Three things are ours, because a wrong join hides 
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from incidents.values import introduces_a_problem, is_about_a_problem
 
 ANY = "<*>"
 VALUE = "<value>"
 LEAF_LIMIT = 200  # templates; a text that needs another one joins the leaf's overflow template
 _LEAF_NAME_LIMIT = 80
+_TOKEN_LIMIT = 64  # the rest of a longer text is one token
+_NEW_WILDCARDS = 16  # texts that differ in more places than that are two templates
 _DEPTH = 2  # tokens that lead to a leaf
 
 # How many words two texts must share for each place where they differ.
 _PLACEHOLDERS = 1  # <num> and <id>
-_VALUES = 2  # node<num> and <ip>, com.acme.a and com.acme.b, key=a and key=b, user alice and bob
+_VALUES = 2  # node<num> and <ip>
+_NAMES = 2  # user alice and user bob
+_DOTS = 3  # com.acme.a and com.acme.b
+_KEYED = 1  # key=a and key=b: the key is a word they share
+_CODES = 4  # 404 where a number of no meaning stood: a field of a report, not what went wrong
 _WORDS = 12  # a word in a long sentence
 
 
@@ -37,6 +45,11 @@ class Template:
     key: str
     leaf: str
     tokens: tuple[str, ...]
+
+
+def key_of(masked: str) -> str:
+    """The key of the template this text would found."""
+    return hashlib.sha256(masked.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def leaf_of(masked: str) -> str:
@@ -51,12 +64,13 @@ def place(masked: str, leaf: Sequence[Template]) -> Template:
     more: what fits none of its templates is the overflow's.
     """
     tokens = _tokens(masked)
-    for template in leaf:
-        if _covers(template.tokens, tokens):
+    differences = [_differences(template.tokens, tokens) for template in leaf]
+    for template, places in zip(leaf, differences, strict=True):
+        if all(_takes(template.tokens[at], tokens[at]) for at in places):
             return template
     if len(leaf) >= LEAF_LIMIT:
         return _overflow(tokens)
-    return _joined(tokens, leaf) or Template(_digest(masked), _leaf(tokens), tokens)
+    return _joined(tokens, leaf, differences) or Template(key_of(masked), _leaf(tokens), tokens)
 
 
 def learn(masked: str, leaves: dict[str, list[Template]]) -> Template:
@@ -73,16 +87,13 @@ def learn(masked: str, leaves: dict[str, list[Template]]) -> Template:
 
 def _tokens(masked: str) -> tuple[str, ...]:
     # A text that contains our wildcards must not found a template that has them.
-    return tuple(masked.replace(ANY, "<any>").replace(VALUE, "<any>").split(" "))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    text = masked.replace(ANY, "<any>").replace(VALUE, "<any>")
+    return tuple(text.split(" ", _TOKEN_LIMIT - 1))
 
 
 def _leaf(tokens: tuple[str, ...]) -> str:
     name = " ".join((str(len(tokens)), *map(_branch, tokens[:_DEPTH])))
-    return name if len(name) <= _LEAF_NAME_LIMIT else f"{len(tokens)} #{_digest(name)}"
+    return name if len(name) <= _LEAF_NAME_LIMIT else f"{len(tokens)} #{key_of(name)}"
 
 
 def _branch(token: str) -> str:
@@ -94,22 +105,13 @@ def _branch(token: str) -> str:
 
 def _overflow(tokens: tuple[str, ...]) -> Template:
     name = _leaf(tokens)
-    return Template(_digest(f"overflow {name}"), name, (ANY,) * len(tokens))
+    return Template(key_of(f"overflow {name}"), name, (ANY,) * len(tokens))
 
 
 # --- what a token may be ----------------------------------------------------------------------
 
 _KEY = re.compile(r"""[(\[{"']{0,4}[^\W\d][\w.-]*+=""")
-_LABEL = re.compile(r"""[(\[{"']{0,4}[^\W\d][\w.-]*+:(?=.)""")
-_PROBLEM_KEY = re.compile(
-    r"(?:code|err(?:or|no)?|reason|status|state|type|message|msg|exception|cause|result|event"
-    r"|action|method|level|severity|category|kind|op(?:eration)?|step|phase|stage|outcome|signal)="
-    r"\Z"
-)
-_PROBLEM = re.compile(
-    r"error|exception|fault|fail|time[_-]?out|denied|refused|unavail|exceed|not[_-]?found|abort"
-    r"|panic|invalid|illegal|missing|conflict|violat|expired|reject|declin|limit|forbid|unauthor"
-)
+_LABEL = re.compile(r"""[(\[{"']{0,4}[^\W\d][\w.-]*+:(?=[^/])""")
 _PLACEHOLDER = re.compile(r"<[a-z]{2,8}>")
 _DOTTED = re.compile(r"[^\W\d][\w$-]*+(?:\.[\w$-]++)++")
 _WORD = re.compile(r"[^\W\d_]{2}")
@@ -127,7 +129,7 @@ def looks_like_a_value(token: str) -> bool:
     core = token.strip(_EDGES)
     if not core or core in _EMPTY or not any(map(str.isalnum, core)):
         return True
-    return _DOTTED.fullmatch(core) is not None and not _PROBLEM.search(core)
+    return _DOTTED.fullmatch(core) is not None and not is_about_a_problem(core)
 
 
 @lru_cache(maxsize=8192)
@@ -135,9 +137,9 @@ def _is_word(token: str) -> bool:
     return _WORD.search(_PLACEHOLDER.sub("", token)) is not None
 
 
-_WHO = frozenset("user username account host hostname client peer node agent device".split())
-_OF_WHOM = frozenset("for by of as to from on at with invalid illegal unknown".split())
-_ACCESS = frozenset("password publickey login access session permission".split())
+_WHO = frozenset(("user", "username", "account", "host", "hostname", "client", "peer", "node"))
+_OF_WHOM = frozenset(("for", "by", "of", "as", "to", "from", "on", "at", "with", "invalid"))
+_ACCESS = frozenset(("password", "publickey", "login", "access", "session", "permission"))
 
 
 def _names_somebody(tokens: tuple[str, ...], at: int) -> bool:
@@ -151,8 +153,9 @@ def _names_somebody(tokens: tuple[str, ...], at: int) -> bool:
 # --- patterns ---------------------------------------------------------------------------------
 
 
-def _covers(pattern: tuple[str, ...], tokens: tuple[str, ...]) -> bool:
-    return all(map(_takes, pattern, tokens))
+def _differences(pattern: tuple[str, ...], tokens: tuple[str, ...]) -> list[int]:
+    both = zip(pattern, tokens, strict=True)
+    return [at for at, (known, token) in enumerate(both) if known != token]
 
 
 def _takes(pattern: str, token: str) -> bool:
@@ -172,15 +175,22 @@ def _meet(one: str, other: str) -> bool:
 # --- joining ----------------------------------------------------------------------------------
 
 
-def _joined(tokens: tuple[str, ...], leaf: Sequence[Template]) -> Template | None:
+def _joined(
+    tokens: tuple[str, ...], leaf: Sequence[Template], differences: Sequence[Sequence[int]]
+) -> Template | None:
     """The template that resembles the text most, generalised so far that it takes the text."""
-    candidates = []
-    for order, template in enumerate(leaf):
-        wider = _wider(template.tokens, tokens)
+    n_words = sum(map(_is_word, tokens))
+    by_likeness = sorted(zip(differences, range(len(leaf)), leaf, strict=True), key=_likeness)
+    for places, _, template in by_likeness:
+        wider = _wider(template.tokens, tokens, places, n_words)
         if wider and _stays_apart(wider, template, leaf):
-            equal = sum(map(str.__eq__, wider, tokens))
-            candidates.append((-equal, order, replace(template, tokens=wider)))
-    return min(candidates)[2] if candidates else None
+            return replace(template, tokens=wider)
+    return None
+
+
+def _likeness(candidate: tuple[Sequence[int], int, Template]) -> tuple[int, int]:
+    places, order, _ = candidate
+    return len(places), order
 
 
 def _stays_apart(wider: tuple[str, ...], template: Template, leaf: Sequence[Template]) -> bool:
@@ -189,18 +199,20 @@ def _stays_apart(wider: tuple[str, ...], template: Template, leaf: Sequence[Temp
     )
 
 
-def _wider(pattern: tuple[str, ...], tokens: tuple[str, ...]) -> tuple[str, ...] | None:
+def _wider(
+    pattern: tuple[str, ...], tokens: tuple[str, ...], places: Sequence[int], n_words: int
+) -> tuple[str, ...] | None:
     """The least general pattern that takes both, None when the texts are too different."""
-    wider, shared, demanded = [], 0, 0
-    for at, (known, token) in enumerate(zip(pattern, tokens, strict=True)):
-        if _takes(known, token):
-            wider.append(known)
-            shared += known == token and _is_word(token)
+    wider, demanded, new = list(pattern), 0, 0
+    shared = n_words - sum(_is_word(tokens[at]) for at in places)
+    for at in places:
+        if _takes(pattern[at], tokens[at]):
             continue
-        both = _either(known, token, is_name=_names_somebody(tokens, at), at=at)
-        if both is None:
+        both = _either(pattern[at], tokens[at], is_name=_names_somebody(tokens, at), at=at)
+        new += 1
+        if both is None or new > _NEW_WILDCARDS:
             return None
-        wider.append(both[0])
+        wider[at] = both[0]
         demanded += both[1]
     return tuple(wider) if shared >= demanded else None
 
@@ -208,15 +220,26 @@ def _wider(pattern: tuple[str, ...], tokens: tuple[str, ...]) -> tuple[str, ...]
 def _either(known: str, token: str, *, is_name: bool, at: int) -> tuple[str, int] | None:
     """What takes both tokens, and how many words the texts must share for it."""
     if (key := _shared_key(known, token)) is not None:
-        return f"{key}{ANY}", _VALUES
+        return f"{key}{ANY}", _KEYED
     if looks_like_a_value(known) and looks_like_a_value(token):
-        bare = not _is_word(known) and not _is_word(token)
-        return VALUE, _PLACEHOLDERS if bare else _VALUES
+        return VALUE, _demand(known, token)
     if is_name:
-        return ANY, _VALUES
+        return ANY, _NAMES
+    if _is_number_and_code(known, token) or _is_number_and_code(token, known):
+        return ANY, _CODES
     if at >= _DEPTH and not (_names_a_problem(known) or _names_a_problem(token)):
         return ANY, _WORDS
     return None
+
+
+def _is_number_and_code(number: str, code: str) -> bool:
+    return number == "<num>" and code.isdecimal()
+
+
+def _demand(known: str, token: str) -> int:
+    if not _is_word(known) and not _is_word(token):
+        return _PLACEHOLDERS
+    return _VALUES if "<" in known and "<" in token else _DOTS
 
 
 def _shared_key(known: str, token: str) -> str | None:
@@ -227,9 +250,11 @@ def _shared_key(known: str, token: str) -> str | None:
             values = known[found.end() :], token[found.end() :]
             if all(map(looks_like_a_value, values)):
                 return found[0]
-            return None if key is _LABEL or _PROBLEM_KEY.search(found[0]) else found[0]
+            is_fixed = key is _LABEL or introduces_a_problem(found[0])
+            return None if is_fixed else found[0]
     return None
 
 
+@lru_cache(maxsize=8192)
 def _names_a_problem(token: str) -> bool:
-    return token.isdecimal() or bool(_KEY.match(token) or _PROBLEM.search(token))
+    return token.isdecimal() or bool(_KEY.match(token)) or is_about_a_problem(token)
