@@ -20,6 +20,7 @@ _SPACED = (  # how a masked text is punctuated
     (re.compile(r" ?\( ?"), " ("),
     (re.compile(r" ?\)(?=[^\W_])"), ") "),
     (re.compile(r" \)"), ")"),
+    (re.compile(r" ?\.{3,}+ ?"), " ... "),  # dots that lead the eye, or trail off
     # Numbers tied together are one value, and so is a value said twice: 2048 bytes (2 KB).
     (re.compile(r"<num>(?:[-:._/#~@+*]{1,2}+<num>)++"), "<num>"),
     (re.compile(r"<(?:num|id)>(?:[-:._/#~@+*]{1,2}+<(?:num|id)>)++"), "<id>"),

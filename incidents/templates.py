@@ -114,6 +114,7 @@ _KEY = re.compile(r"""[(\[{"']{0,4}[^\W\d][\w.-]*+=""")
 _LABEL = re.compile(r"""[(\[{"']{0,4}[^\W\d][\w.-]*+:(?=[^/])""")
 _PLACEHOLDER = re.compile(r"<[a-z]{2,8}>")
 _DOTTED = re.compile(r"[^\W\d][\w$-]*+(?:\.[\w$-]++)++")
+_NUMBERED = re.compile(r"([^\W\d_]{3,}+)[-_#]?<num>")  # disk<num> is another thing than fan<num>
 _WORD = re.compile(r"[^\W\d_]{2}")
 _EDGES = "()[]{}\"',;:!?.*"
 _EMPTY = frozenset({"null", "nil", "undefined", "nan", "n/a", "true", "false"})
@@ -222,7 +223,7 @@ def _either(known: str, token: str, *, is_name: bool, at: int) -> tuple[str, int
     if (key := _shared_key(known, token)) is not None:
         return f"{key}{ANY}", _KEYED
     if looks_like_a_value(known) and looks_like_a_value(token):
-        return VALUE, _demand(known, token)
+        return VALUE, min(_demand(known, token), _NAMES if is_name else _WORDS)
     if is_name:
         return ANY, _NAMES
     if _is_number_and_code(known, token) or _is_number_and_code(token, known):
@@ -239,6 +240,9 @@ def _is_number_and_code(number: str, code: str) -> bool:
 def _demand(known: str, token: str) -> int:
     if not _is_word(known) and not _is_word(token):
         return _PLACEHOLDERS
+    kinds = [_NUMBERED.fullmatch(one.strip(_EDGES)) for one in (known, token)]
+    if kinds[0] and kinds[1]:
+        return _WORDS
     return _VALUES if "<" in known and "<" in token else _DOTS
 
 

@@ -59,6 +59,8 @@ MASKED = [
     ("step 3/5 of job 1-2-3", "step <num> of job <num>"),
     ("request_id=abcdefgh failed", "request_id=<id> failed"),
     ("node12 lost", "node<num> lost"),
+    ("limit ........ 12, trailing off...", "limit ... <num>, trailing off"),
+    ("too hot (41C), error 5xx", "too hot (<id>), error 5xx"),
     ("pod web-7f8d9c6b5-x2x4q evicted", "pod web-<id> evicted"),
     ("column 'vat_id' missing", "column '<name>' missing"),
     ('tag="View Lock" held', "tag=<name> held"),
@@ -192,6 +194,19 @@ def test_noise_is_settled() -> None:
 HOSTILE_PIECES = (
     *("1", "a.", "1.", "1:", "1s", "1,", "a@b.", "a-", "a ", "/", "/a", "<", "(", "f", "ff:", " "),
     *("<num> ", "2026-01-1", "jan 1 ", "mon, ", "http:", "ey", "eyaaaaaaaaaa.", "12:34:5", "1 h "),
+    *(
+        "'a'",
+        '"a" ',
+        '="a"',
+        '="a b',
+        "a.com ",
+        "ff:ff:",
+        "...",
+        "<num>-",
+        "<num> (",
+        "-1 ",
+        "k=a ",
+    ),
     *("status 500 ", "a=", "\x1b[1;", "\ud800", "\0", "conection ", "(?i:é)*$"),
 )
 
@@ -209,7 +224,7 @@ HOSTILE_PIECES = (
     ids=lambda text: ascii(text[:12]),
 )
 def test_hostile_texts_cost_less_than_five_milliseconds(text: str) -> None:
-    assert fastest(text[:HOSTILE_SIZE]) < 0.005
+    assert is_cheap(text[:HOSTILE_SIZE])
 
 
 def test_hostile_patterns_cost_less_than_five_milliseconds() -> None:
@@ -217,19 +232,23 @@ def test_hostile_patterns_cost_less_than_five_milliseconds() -> None:
         pytest.skip("redos_patterns.json is not beside this clone")
     for pattern in json.loads(PATTERNS.read_text("utf-8")):
         times = HOSTILE_SIZE // len(pattern) + 1
-        assert fastest((pattern * times)[:HOSTILE_SIZE]) < 0.005, pattern[:40]
+        assert is_cheap((pattern * times)[:HOSTILE_SIZE]), pattern[:40]
 
 
-def fastest(text: str) -> float:
-    """Processor seconds, the best of five: what the text costs, not what else went on."""
-    spent, tracer = [], sys.gettrace()
+def is_cheap(text: str) -> bool:
+    """Whether one of many turns takes less than 5 ms of the processor: what the text costs, not what
+    else goes on. A text whose cost grows faster than its length takes seconds, every turn.
+    """
+    tracer = sys.gettrace()
     sys.settrace(None)  # coverage's own work is not ours
     try:
-        for turn in range(5):
-            fresh = chr(0x61 + turn) + text  # not the remembered answer of the turn before
-            start = thread_time()
-            normalise(fresh)
-            spent.append(thread_time() - start)
+        return any(_seconds(chr(0x61 + turn) + text) < 0.005 for turn in range(26))
     finally:
         sys.settrace(tracer)
-    return min(spent)
+
+
+def _seconds(fresh: str) -> float:
+    """`fresh` differs from turn to turn, or the second would be a remembered answer."""
+    start = thread_time()
+    normalise(fresh)
+    return thread_time() - start

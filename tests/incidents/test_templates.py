@@ -36,6 +36,8 @@ TOGETHER = [
     ("auth failure; tty=ssh rhost=a user=root", "auth failure; tty=ssh rhost= user=bob"),
     ("retry=true, tenant=acme, shard=7 gave up", "retry=false, tenant=globex, shard=8 gave up"),
     ("Opening proxy : node-12.rack", "Opening proxy : x4b7.rack"),
+    ("lost connection to node web-1", "lost connection to node cache-7"),
+    ("read part_3_of_9 at 17", "read blk_99 at 18"),
     ("owner null lost the lease on row 7", "owner 7f3a99c1 lost the lease on row 8"),
     (
         "com.acme.billing: the scheduler told me to run this job too early",
@@ -71,6 +73,8 @@ APART = [
     ("task 7 moved from NEW to KILLED", "task 7 moved from NEW to DONE"),
     ("upstream answered with 5xx", "upstream answered with 4xx"),
     ("x=1 y=2", "z=1 y=2"),
+    ("disk7 of the shelf failed", "fan7 of the shelf failed"),
+    ("program interrupt: field.......0", "program interrupt: update......0"),
     (
         "the nightly export of every ledger could not be written because its volume was read only",
         "the nightly export of every ledger could not be written because its volume was missing only",
