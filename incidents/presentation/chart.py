@@ -22,12 +22,14 @@ def chart(hours: Mapping[datetime, int], *, n_hours: int, now: datetime) -> Char
         for place, count in enumerate(counts)
         if count
     )
+    span = f"{n_hours // 24} days" if n_hours > 24 else f"{n_hours} hours"
     return Chart(
+        span=span,
         width=n_hours * _STEP - (_STEP - _WIDTH),
         bars=bars,
         peak=peak,
         total=total,
-        label=_label(n_hours, total, peak, since + timedelta(hours=counts.index(peak))),
+        label=_label(span, total, peak, since + timedelta(hours=counts.index(peak))),
         ticks=tuple(_tick(since, n_hours, part) for part in range(_TICKS)),
     )
 
@@ -48,8 +50,7 @@ def _is_spike(count: int, total: int, n_hours: int) -> bool:
     return count >= _SPIKE_LEAST and count * n_hours >= _SPIKE_TIMES * total
 
 
-def _label(n_hours: int, total: int, peak: int, peak_at: datetime) -> str:
-    span = f"{n_hours // 24} days" if n_hours > 24 else f"{n_hours} hours"
+def _label(span: str, total: int, peak: int, peak_at: datetime) -> str:
     if not total:
         return f"No event in {span}"
     return f"{_events(total)} in {span}, most in the hour from {peak_at:%a %H:%M} UTC: {peak:,}"

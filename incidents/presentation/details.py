@@ -1,7 +1,7 @@
 """The only place that shapes the parts of the incident page."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.urls import reverse
@@ -53,8 +53,10 @@ def verbs(incident: Incident, *, allowed: Iterable[str]) -> tuple[Verb, ...]:
     )
 
 
-def decided(decision: Decision) -> Decided:
+def decided(decision: Decision, *, gates_now: Iterable[Mapping[str, Any]] = ()) -> Decided:
+    """`gates_now` say what holds the incident today, whatever they said when it was decided."""
     icon, kind, headline = CHOICES[Choice(decision.choice)]
+    gates = {str(entry.get("name")): entry for entry in (*decision.gates, *gates_now)}
     return Decided(
         icon=icon,
         kind=kind,
@@ -63,14 +65,14 @@ def decided(decision: Decision) -> Decided:
         category=decision.category.replace("_", " "),
         confidence_percent=round(decision.confidence * 100),
         reasons=tuple(_text(reason) for reason in decision.reasons),
-        gates=tuple(gate(entry) for entry in decision.gates),
+        gates=tuple(gate(entry) for entry in gates.values()),
         rules=tuple(rules(decision.rules)),
         at=decision.created_at,
         engine_version=decision.engine_version,
     )
 
 
-def gate(entry: dict[str, Any]) -> Gate:
+def gate(entry: Mapping[str, Any]) -> Gate:
     clears_at = entry.get("clears_at")
     return Gate(
         name=str(entry.get("name", "")).replace("_", " "),

@@ -128,6 +128,7 @@ def _planned(around: Surroundings) -> NextStep | None:
         "verifying": NextStep(
             "recovering", "shield-check", "Retried · awaiting evidence", "until", outlook.at
         ),
+        "storm": NextStep("human", "hourglass", "Runs wait for a person", detail=outlook.reason),
     }
     found = steps.get(outlook.kind)
     if outlook.kind in {"retrying", "parked"}:

@@ -34,7 +34,7 @@ STEPS = {
     RunState.RETRY_SCHEDULED: NextStep(
         "recovering",
         "rotate-cw",
-        "A retry is under way",
+        "A retry is scheduled",
         detail="It counts as recovered once its workflow reports success.",
     ),
     RunState.RECOVERED_AUTO: NextStep(
@@ -114,7 +114,7 @@ def shares(incident: Incident, tally: Tally) -> tuple[Share, ...]:
         ("alone", "recovered alone", tally.recovered_auto, "alone"),
         ("retried", "recovered by retry", tally.recovered_by_action, RunState.RECOVERED_BY_ACTION),
         ("waived", "waived", tally.waived, RunState.WAIVED),
-        ("scheduled", "with a retry under way", tally.retry_scheduled, RunState.RETRY_SCHEDULED),
+        ("scheduled", "with a retry scheduled", tally.retry_scheduled, RunState.RETRY_SCHEDULED),
         ("failed", "failed", tally.unrecovered - tally.retry_scheduled, RunState.FAILED),
     )
     total, x, found = max(1, tally.affected), 0.0, []

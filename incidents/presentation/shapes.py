@@ -11,7 +11,8 @@ from uuid import UUID
 class Outlook:
     """What the layer above plans for an incident; the composition root passes it in as `Above`.
 
-    `kind` is retrying | calling | approval | parked | unknown | verifying.
+    `kind` is retrying | calling | approval | parked | unknown | verifying | storm. `gates` are those
+    that hold the incident as a whole, whatever its actions do.
     """
 
     kind: str
@@ -21,6 +22,7 @@ class Outlook:
     reason: str = ""
     n_waiting: int = 0
     attempts_made: int = 0
+    gates: tuple[Mapping[str, Any], ...] = ()
 
 
 Outlooks = Callable[[UUID, Sequence[UUID]], Mapping[UUID, Outlook]]
@@ -85,6 +87,7 @@ class Bar:
 class Chart:
     """Events by the hour. `label` says in words what the bars show."""
 
+    span: str  # 24 hours
     width: int
     bars: tuple[Bar, ...]
     peak: int

@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+from django.urls import reverse
 from playwright.sync_api import Page, expect
 
+from incidents.models import Run
+from tenants import scoping
 from tests.browser.conftest import AXE, SignIn
 from tests.support.console import World, incident_of, report, workflow_with_retries
 
@@ -37,13 +40,23 @@ def _is_fine(page: Page) -> None:
     assert excess <= 0, f"{page.url} scrolls sideways by {excess} px"
 
 
+@pytest.fixture
+def hurt(cast: World, busy: str) -> str:
+    """A run that was hurt in that world, and is left; its url."""
+    with scoping.bound(cast.acme.pk):
+        run = Run.objects.for_tenant(cast.acme).get(run_id="run-1")
+        return reverse("runs:detail", args=[run.pk])
+
+
 @pytest.fixture(params=["light", "dark"])
 def theme(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_axe_finds_nothing(cast: World, sign_in: SignIn, busy: str, theme: str, width: str) -> None:
+def test_axe_finds_nothing(
+    cast: World, sign_in: SignIn, busy: str, hurt: str, theme: str, width: str
+) -> None:
     page = sign_in(cast.alice, **_options(theme, width))
     page.add_init_script(path=AXE)
     for path in (
@@ -52,6 +65,10 @@ def test_axe_finds_nothing(cast: World, sign_in: SignIn, busy: str, theme: str, 
         "/incidents/?tab=resolved",
         "/incidents/?q=nothing",
         busy,
+        f"{busy}?span=7d",
+        "/runs/",
+        "/runs/?state=waived",
+        hurt,
         "/kill-switches/",
         "/kill-switches/stop/",
         "/tenant/",
@@ -111,9 +128,19 @@ def test_axe_would_find_something(sign_in: SignIn) -> None:
     assert any(found.startswith("image-alt") for found in page.evaluate(RUN))
 
 
-def test_nothing_scrolls_sideways_at_320_px(cast: World, sign_in: SignIn, busy: str) -> None:
+def test_nothing_scrolls_sideways_at_320_px(
+    cast: World, sign_in: SignIn, busy: str, hurt: str
+) -> None:
     page = sign_in(cast.alice, viewport={"width": 320, "height": 640})
-    for path in ("/incidents/?tab=open", busy, "/kill-switches/", "/kill-switches/stop/"):
+    report(cast.acme, runs=["run-" + "x" * 190])  # as long as ids may be
+    for path in (
+        "/incidents/?tab=open",
+        busy,
+        "/runs/",
+        hurt,
+        "/kill-switches/",
+        "/kill-switches/stop/",
+    ):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
 

@@ -76,6 +76,21 @@ def test_the_sheet_lists_every_key_and_two_stroke_keys_go_places(desk: Page) -> 
     expect(desk.locator("h1")).to_have_text("Kill switches")
 
 
+def test_g_r_goes_to_runs_where_j_k_and_enter_work_too(desk: Page) -> None:
+    desk.keyboard.press("g")
+    desk.keyboard.press("r")
+    expect(desk.locator("h1")).to_have_text("Runs")
+    desk.keyboard.press("j")
+    first = desk.locator(".row .title").nth(0)
+    expect(first).to_be_focused()
+    desk.keyboard.press("a")  # what is done to incidents is done to no run
+    expect(desk.locator(".toast")).to_have_count(0)
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#run h1")).to_have_text("receipts-1")
+    desk.keyboard.press("Backspace")
+    expect(desk.locator("h1")).to_have_text("Runs")
+
+
 def test_stop_is_reached_by_keyboard(desk: Page) -> None:
     desk.keyboard.press("!")
     expect(desk.locator("dialog")).to_contain_text("Stop automatic actions")

@@ -29,6 +29,16 @@ def test_a_row_changes_live_without_a_reload(cast: World, desk: Page) -> None:
     assert desk.evaluate("window.isSamePage") is True
 
 
+def test_a_run_that_comes_back_says_so_on_its_page(cast: World, desk: Page) -> None:
+    desk.goto("/runs/?state=failed")
+    desk.get_by_role("link", name="run-1").click()
+    expect(desk.locator("#run .verbs > .pill")).to_have_text("Failed")
+    expect(desk.locator("#live")).to_have_attribute("data-state", "on")
+    report(cast.acme, status="completed", runs=["run-1"])
+    expect(desk.locator("#run .verbs > .pill")).to_have_text("Recovered alone")
+    expect(desk.locator("#run .timeline")).to_contain_text("payment.completed")
+
+
 def test_an_incident_that_resolves_itself_dims_and_stays_where_it_is(
     cast: World, desk: Page
 ) -> None:

@@ -42,6 +42,30 @@ def test_ignore_and_escalate(cast: World, desk: Page) -> None:
     expect(desk.locator(".timeline")).to_contain_text("test account")
 
 
+def test_find_a_run_and_give_it_up(desk: Page) -> None:
+    desk.goto("/runs/")
+    desk.get_by_label("Find a run by its id").fill("run-1")
+    desk.get_by_role("button", name="Apply").click()
+    desk.get_by_role("link", name="run-1").click()
+    desk.locator("summary[data-verb=waive]").click()
+    desk.locator("#waive-reason").fill("refunded by hand")
+    desk.get_by_role("button", name="Waive").click()
+    expect(desk.locator(".verbs > .pill")).to_have_text("Waived")
+    expect(desk.locator(".toast")).to_contain_text("run-1 waived")
+    expect(desk.locator(".timeline")).to_contain_text("refunded by hand")
+    desk.get_by_role("link", name="Capture timed out").click()
+    expect(desk.locator(".counts")).to_contain_text("1 waived")
+    desk.get_by_role("link", name="0 left").click()
+    expect(desk.locator("#runs")).to_contain_text("No run matches")
+
+
+def test_the_actions_of_a_run_are_a_page_of_their_own(desk: Page) -> None:
+    desk.goto("/runs/")
+    desk.get_by_role("link", name="run-1").click()
+    desk.get_by_role("link", name="Show actions and attempts").click()
+    expect(desk.locator("h1")).to_have_text("Actions of run run-1")
+
+
 def test_stop_and_lift(desk: Page) -> None:
     desk.goto("/incidents/")
     desk.get_by_role("link", name="STOP").click()
