@@ -32,6 +32,7 @@ from awfdrs_site.lib.pagination import Listing
 from awfdrs_site.lib.problems import FieldError, Problem
 from events.ingest import WORKFLOW_LIMIT
 from incidents.api import OneIncident
+from incidents.models import Incident
 from tenants import journal, secrets
 from tenants.api import TenantAPIView, get_or_404
 from tenants.models import Vendor, Workflow
@@ -66,7 +67,8 @@ class IncidentActions(OneIncident):
     listing = Listing(ActionSerializer)
 
     def get(self, request: Request, pk: UUID) -> Response:
-        return self.listing.answer(request, actions_of(self).filter(incident_id=pk))
+        shown = Incident.objects.for_tenant(self.caller.tenant).with_members(pk)
+        return self.listing.answer(request, actions_of(self).shown_on(shown))
 
 
 class OneAction(TenantAPIView):

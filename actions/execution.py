@@ -221,7 +221,7 @@ def _give_up(action: Action, status: Status, reason: str, result: Result, *, now
     lifecycle.move(action, status, verb, by=SYSTEM, now=now, error=result.error)
     if action.action_type != ActionType.RETRY:
         return
-    planning.escalation(lifecycle.incident_of(action), reason, now=now)
+    planning.escalation(lifecycle.waited_for_by(action), reason, now=now)
     run = lifecycle.run_of(action, lock=True)
     if run.state == RunState.RETRY_SCHEDULED:
         run.state, run.version = RunState.FAILED, run.version + 1

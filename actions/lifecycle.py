@@ -128,9 +128,15 @@ def incident_of(action: Action) -> Incident:
 
 def run_of(action: Action, *, lock: bool = False) -> Run:
     """The run a retry is for; `lock` holds it until the transaction ends."""
-    mine = Run.objects.for_tenant(action.tenant_id)
-    found: Run = (mine.select_for_update() if lock else mine).get(pk=_known(action.run_id))
+    mine = Run.objects.for_tenant(action.tenant_id).select_related("incident")
+    held = mine.select_for_update(of=("self",)) if lock else mine
+    found: Run = held.get(pk=_known(action.run_id))
     return found
+
+
+def waited_for_by(action: Action) -> Incident:
+    """The incident that waits for the retry's run now: after a merge another one than the retry's."""
+    return run_of(action).incident or incident_of(action)
 
 
 def _known(identifier: UUID | None) -> UUID:

@@ -1,15 +1,23 @@
 """The only place that tells incidents, which lie below, what is planned for them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, Count, IntegerField, Q, Value, When
+from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, Value, When
+from django.db.models.functions import Coalesce
 
 from actions.models import Action
-from actions.states import ActionType, Status, Verification
+from actions.states import UNSETTLED, ActionType, Status, Verification
+from incidents import decisions
+from incidents.models import Decision, Incident
 from incidents.presentation.shapes import Above, Outlook
+from incidents.states import Choice
+from safety import gate
 
+# A merged incident's actions are told by the one it was merged into.
+_SHOWN_ON = Coalesce("incident__merged_into_id", "incident_id")
 # What is said of an incident with many actions: the first of these that any of them is in.
 ORDER = (
     (Q(status=Status.AWAITING_APPROVAL), "approval"),
@@ -22,21 +30,32 @@ ORDER = (
 
 
 def outlooks(tenant_id: UUID, incident_ids: Sequence[UUID]) -> dict[UUID, Outlook]:
-    """What happens next in each incident that has something planned: two queries."""
-    ranked = _telling(tenant_id).filter(incident_id__in=incident_ids).annotate(rank=_RANK)
-    first = ranked.order_by("incident_id", "rank", "run_at", "id").distinct("incident_id")
-    counts = ranked.order_by().values("incident_id", "rank").annotate(n=Count("pk"))
-    waiting = {(row["incident_id"], row["rank"]): row["n"] for row in counts}
-    return {
-        action.incident_id: _outlook(action, n_waiting=waiting[action.incident_id, action.rank])
-        for action in first
+    """What happens next in each incident that has something planned or held: three queries."""
+    shown = Incident.objects.for_tenant(tenant_id).with_members(*incident_ids)
+    ranked = _telling(tenant_id).shown_on(shown).annotate(rank=_RANK, on=_SHOWN_ON)
+    first = ranked.order_by("on", "rank", "run_at", "id").distinct("on")
+    counts = ranked.order_by().values("on", "rank").annotate(n=Count("pk"))
+    waiting = {(row["on"], row["rank"]): row["n"] for row in counts}
+    found = {
+        action.on: _outlook(action, n_waiting=waiting[action.on, action.rank]) for action in first
     }
+    for incident in _beyond_limit(tenant_id, incident_ids):
+        found[incident.pk] = _held(incident, found.get(incident.pk))
+    return found
 
 
 def waiting_for_people(tenant_id: UUID) -> Any:
     """The incidents with something to approve, as a subquery."""
     mine = Action.objects.for_tenant(tenant_id).filter(status=Status.AWAITING_APPROVAL)
-    return mine.exclude(incident=None).values("incident_id")
+    return mine.exclude(incident=None).values(on=_SHOWN_ON)
+
+
+def has_open(tenant_id: UUID, incident_id: UUID) -> bool:
+    """Whether anything planned for the incident may still happen, or waits for a person."""
+    shown = Incident.objects.for_tenant(tenant_id).with_members(incident_id)
+    mine = Action.objects.for_tenant(tenant_id).shown_on(shown)
+    unverified = Q(status=Status.COMPLETED, verification=Verification.PENDING)
+    return mine.filter(Q(status__in=UNSETTLED) | unverified).exists()
 
 
 ABOVE = Above(outlooks=outlooks, waiting_for_people=waiting_for_people)
@@ -52,6 +71,26 @@ def _telling(tenant_id: UUID) -> Any:
     for condition, _ in ORDER:
         some |= condition
     return Action.objects.for_tenant(tenant_id).filter(some, action_type=ActionType.RETRY)
+
+
+def _beyond_limit(tenant_id: UUID, incident_ids: Sequence[UUID]) -> Iterable[Incident]:
+    """Those with more hurt runs than are retried without a person (DESIGN.md rule 15)."""
+    mine = Incident.objects.for_tenant(tenant_id).open().select_related("tenant")
+    retried = Decision.objects.for_tenant(tenant_id).filter(choice=Choice.RETRY)
+    return mine.filter(
+        Exists(retried.filter(incident=OuterRef("pk"))),
+        pk__in=incident_ids,
+        unrecovered_runs__gt=F("tenant__storm_runs"),
+    )
+
+
+def _held(incident: Incident, planned: Outlook | None) -> Outlook:
+    """The retries that are planned go on; when they are over, what is left waits for a person."""
+    storm = decisions.storm_of(incident)
+    held = gate.storm_gate(storm)
+    if planned is None:
+        planned = Outlook("storm", reason=held.detail, n_waiting=storm.hurt - storm.limit)
+    return replace(planned, gates=tuple(gate.Verdict(held.effect, (held,)).as_json()))
 
 
 def _outlook(action: Any, *, n_waiting: int) -> Outlook:

@@ -1,5 +1,6 @@
 """Turns a decision into actions, once: a retry for each hurt run, or one escalation of the incident."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from actions import lifecycle, retry
 from actions.models import Action
 from actions.states import ActionType, Status
 from awfdrs_site.lib import correlation, sweeping
-from incidents import decisions, storms
+from incidents import aliases, decisions, storms
 from incidents import lifecycle as incident_lifecycle
 from incidents.models import Decision, Incident, Run
 from incidents.querysets import RunQuerySet
@@ -26,6 +27,7 @@ from tenants.journal import SYSTEM, Actor
 RUNS_PER_PLAN = 500  # one transaction's worth; the sweep comes back for the rest
 SWEEP = 100
 ESCALATION_ATTEMPTS = 10
+UNTOLD = "Its failure was of another workflow than the incident's, and is not known any more."
 
 _UNPLANNED = """
 select tenant_id, id from incidents_incident
@@ -125,16 +127,57 @@ def _plan_retries(
     # Whatever else is hurt takes room, whoever planned for it: those keep their plans.
     room = max(0, limit - (incident.unrecovered_runs - n_unplanned))
     runs = list(unplanned.select_for_update().order_by("id")[: min(room, RUNS_PER_PLAN)])
-    in_force = _rules_now(incident)
-    verdict = gate.check(decisions.facts_of_permission(incident))
-    actions = [_retry(incident, decision, run, in_force, verdict, now=now) for run in runs]
+    actions = _retries(incident, decision, runs, now=now)
     stored = _store(actions, now=now)
-    Run.objects.for_tenant(incident.tenant_id).filter(pk__in=[run.pk for run in runs]).update(
+    planned = [action.run_id for action in actions if action.run_id is not None]
+    Run.objects.for_tenant(incident.tenant_id).filter(pk__in=planned).update(
         state=RunState.RETRY_SCHEDULED, planned_at=now
     )
     if n_unplanned > len(runs) == room:
         _leave_to_people(incident, decision, unplanned, now=now)
     return stored
+
+
+def _retries(
+    incident: Incident, decision: Decision, runs: Sequence[Run], *, now: datetime
+) -> list[Action]:
+    """A merged failure is retried as its own incident tells: the workflow, vendor, code and permission are its."""
+    told_by = aliases.told_by(incident, runs)
+    groups: dict[Incident, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[told_by.get(run.pk, incident)].append(run)
+    actions: list[Action] = []
+    for kin, theirs in groups.items():
+        in_force = _rules_now(kin)
+        why = "" if kin == incident else _why_not(kin, in_force)
+        untold = [run for run in theirs if run.workflow_id != kin.workflow_id]
+        _leave(incident, decision, theirs if why else untold, why or UNTOLD, now=now)
+        if not why:
+            verdict = gate.check(decisions.facts_of_permission(kin))
+            told = [run for run in theirs if run.workflow_id == kin.workflow_id]
+            actions += [_retry(kin, decision, run, in_force, verdict, now=now) for run in told]
+    return actions
+
+
+def _why_not(kin: Incident, in_force: Effective) -> str:
+    chosen = decisions.choose(
+        in_force=in_force,
+        severity=kin.severity,
+        has_retry_url=bool(kin.workflow.retry_url),
+        classification=kin.classification,
+    )
+    return "" if chosen.choice == Choice.RETRY else f"{kin}: {chosen.reasons[1]}."
+
+
+def _leave(
+    incident: Incident, decision: Decision, runs: Sequence[Run], why: str, *, now: datetime
+) -> None:
+    """Runs of a merged failure that cannot be retried, among those of one that can: people are told."""
+    if not runs:
+        return
+    mine = Run.objects.for_tenant(incident.tenant_id).filter(pk__in=[run.pk for run in runs])
+    mine.update(planned_at=now, recovery_note=why)
+    escalation(incident, why, now=now, decision=decision)
 
 
 def _leave_to_people(

@@ -8,11 +8,16 @@ from tenants.querysets import TenantQuerySet
 
 if TYPE_CHECKING:
     from actions.models import Action  # noqa: F401  # named in the type argument below
+    from incidents.querysets import IncidentQuerySet
 
 
 class ActionQuerySet(TenantQuerySet["Action"]):
     def newest_first(self) -> Self:
         return self.order_by("-id")
+
+    def shown_on(self, incidents: "IncidentQuerySet") -> Self:
+        """Those of these incidents; `with_members` says which an incident shows."""
+        return self.filter(incident__in=incidents.values("pk"))
 
     def for_list(self) -> Self:
         """What a row shows, in one query."""

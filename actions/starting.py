@@ -18,6 +18,7 @@ from actions.states import ActionType, Status, Verification
 from awfdrs_site.lib import metrics
 from events.models import Event
 from incidents import decisions
+from incidents.models import Incident
 from incidents.states import UNRECOVERED, RunState
 from incidents.states import Status as IncidentStatus
 from safety import breaker, gate, killswitch, limits, rules
@@ -75,10 +76,15 @@ def facts_now(action: Action, *, now: datetime, lock: bool) -> gate.Facts:
         permission,
         switches=switches,
         is_approved=bool(action.parameters.get("approved_by")),
-        is_still_needed=run.state in UNRECOVERED and incident.status != IncidentStatus.IGNORED,
+        is_still_needed=run.state in UNRECOVERED and not _is_ignored(incident, run.incident),
         attempts=gate.Window(action.attempts_made, action.attempts_max),
         run_attempts=_window(action, "run_id", limit="MAX_RETRIES_PER_WORKFLOW", now=now),
     )
+
+
+def _is_ignored(*incidents: Incident | None) -> bool:
+    """The retry's own incident or, after a merge, the one that waits for the run."""
+    return any(one is not None and one.status == IncidentStatus.IGNORED for one in incidents)
 
 
 def _ask(action: Action, *, now: datetime) -> tuple[gate.Verdict, Admitted | None]:
@@ -219,6 +225,9 @@ def _mail(action: Action) -> Call:
         role__in=(Role.VIEWER, Role.AUDITOR)
     )
     user_ids = people.values_list("user_id", flat=True)
+    counts = f"{incident.event_count} events, {incident.unrecovered_runs} runs not recovered.\n"
+    if incident.is_storm:
+        counts = ""  # it has none of its own
     active = get_user_model().objects.filter(pk__in=user_ids, is_active=True).exclude(email="")
     return _call(
         action,
@@ -226,8 +235,7 @@ def _mail(action: Action) -> Call:
         body={
             "subject": f"{incident} {incident.severity}: {incident.title}"[:200],
             "text": (
-                f"{incident.title}\n\n{action.parameters.get('reason', '')}\n\n"
-                f"{incident.event_count} events, {incident.unrecovered_runs} runs not recovered.\n"
+                f"{incident.title}\n\n{action.parameters.get('reason', '')}\n\n{counts}"
                 f"Open it at {incident.get_absolute_url()}\n"
             ),
         },

@@ -94,4 +94,4 @@ def _verify(tenant_id: UUID, action_id: UUID) -> None:
         )
         action.verification = Verification.NOT_VERIFIED
         lifecycle.save(action, Change("not_verified", {"reason": reason}), by=SYSTEM, now=now)
-        planning.escalation(lifecycle.incident_of(action), reason, now=now)
+        planning.escalation(lifecycle.waited_for_by(action), reason, now=now)

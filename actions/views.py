@@ -75,7 +75,8 @@ def _shown(request: TenantRequest, context: dict[str, Any]) -> HttpResponse:
 
 
 def _of_incident(request: TenantRequest, incident: Incident) -> dict[str, Any]:
-    mine = Action.objects.for_tenant(request.tenant).filter(incident=incident)
+    shown_here = Incident.objects.for_tenant(request.tenant).with_members(incident.pk)
+    mine = Action.objects.for_tenant(request.tenant).shown_on(shown_here)
     about = {"about": str(incident), "about_url": incident.get_absolute_url()}
     return _panel(request, mine) | about | {"here": "incidents"}
 

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
+from django.db.models import Q
+
 from incidents.states import OPEN, UNRECOVERED, RunState, Status
 from tenants.querysets import TenantQuerySet
 
@@ -23,6 +25,10 @@ class IncidentQuerySet(TenantQuerySet["Incident"]):
 
     def newest_first(self) -> Self:
         return self.order_by("-last_seen_at", "-id")
+
+    def with_members(self, *incident_ids: UUID) -> Self:
+        """These, and what was merged into them."""
+        return self.filter(Q(pk__in=incident_ids) | Q(merged_into__in=incident_ids))
 
     def for_list(self) -> Self:
         """What a row shows, in one query."""
