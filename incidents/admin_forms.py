@@ -47,7 +47,9 @@ class OutcomeRuleForm(OfTenantForm):
         self.initial["reason"] = ""
 
     def is_valid(self) -> bool:
+        self.fields["reason"].required = not self.is_only_tried
         is_good = super().is_valid()
+        self.fields["reason"].required = True  # as the page asks for it, also after a trial
         if is_good and self.is_only_tried:
             self.trial = outcome_rules.trial(self.instance)
         return is_good and not self.is_only_tried

@@ -107,7 +107,6 @@ def test_a_rule_is_never_deleted_and_never_changes_its_tenant(
         ({"position": "-1"}, "position"),
         ({"position": "9" * 30}, "position"),
         ({"outcome": "disaster"}, "outcome"),
-        ({"reason": ""}, "reason"),
     ],
 )
 def test_what_does_not_hold_comes_back_at_its_field(
@@ -118,6 +117,19 @@ def test_what_does_not_hold_comes_back_at_its_field(
     assert errors_of(response) == [field]
     assert response.context["trial"] is None
     assert rules(acme) == []
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 4001])
+def test_saving_needs_a_reason_that_fits(reason: str, ann: User, acme: Tenant) -> None:
+    assert errors_of(send(client_of(ann), reason=reason)) == ["reason"]
+    assert rules(acme) == []
+
+
+def test_trying_needs_no_reason_yet(ann: User) -> None:
+    response = send(client_of(ann), reason="", _try="Try")
+    assert "Tried on" in words(response)
+    # it is asked for still
+    assert response.context["adminform"].form.fields["reason"].required
 
 
 def test_trying_shows_what_would_change_and_saves_nothing(
