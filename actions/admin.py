@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from actions import retry, signing, transport
+from actions.serializers import QUIET_MINUTES_MAX
 from safety import rulefields, rules
 from tenants import secrets
 from tenants.admin import show_once
@@ -31,6 +32,13 @@ class WorkflowForm(OfTenantForm):
     status_url = _url_field()
     compensate_url = _url_field()
     vendor: Any = forms.ModelChoiceField(queryset=None, required=False)
+    quiet_minutes = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=QUIET_MINUTES_MAX,
+        initial=60,
+        help_text="After this long without a failure an incident resolves itself; empty: never.",
+    )
     new_secret = forms.BooleanField(
         required=False,
         label="Make a new signing secret",
@@ -39,7 +47,14 @@ class WorkflowForm(OfTenantForm):
 
     class Meta:
         model = Workflow
-        fields: ClassVar[list[str]] = ["slug", "name", *URLS, "idempotent", "vendor"]
+        fields: ClassVar[list[str]] = [
+            "slug",
+            "name",
+            *URLS,
+            "idempotent",
+            "quiet_minutes",
+            "vendor",
+        ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -82,7 +97,7 @@ class WorkflowAdmin(PlatformAdmin):
     ordering = ("slug", "id")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        stored = ("tenant", "slug", "name", *URLS, "idempotent")
+        stored = ("tenant", "slug", "name", *URLS, "idempotent", "quiet_minutes")
         return (*stored, "vendor", "has_secret", "new_secret") if obj is not None else stored
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:

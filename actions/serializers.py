@@ -12,10 +12,11 @@ from actions.states import ActionType, Status
 from awfdrs_site.lib.params import IdFilter, InstantFilter, TextFilter
 from incidents.serializers import vendor_filter, workflow_filter
 from tenants.models import Workflow
-from tenants.serializers import SlugField, TextField, VerbSerializer
+from tenants.serializers import SlugField, TextField, VerbSerializer, WholeField
 from tenants.states import Idempotent
 
 URL_CHARACTERS = 2000
+QUIET_MINUTES_MAX = 525_600  # a year
 
 
 class ActionFilters(filters.FilterSet):  # type: ignore[misc]  # the library has no types
@@ -152,6 +153,7 @@ class WorkflowSerializer(serializers.ModelSerializer[Workflow]):
             "status_url",
             "compensate_url",
             "idempotent",
+            "quiet_minutes",
             "vendor",
             "created_at",
         )
@@ -173,4 +175,11 @@ class WorkflowRegistration(VerbSerializer):
     status_url = TextField(required=False, max_length=URL_CHARACTERS)
     compensate_url = TextField(required=False, max_length=URL_CHARACTERS)
     idempotent = serializers.ChoiceField(choices=Idempotent.choices, required=False)
+    quiet_minutes = WholeField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=QUIET_MINUTES_MAX,
+        help_text="After this long without a failure an incident resolves itself; null: never.",
+    )
     vendor = TextField(required=False, max_length=100)

@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from actions import execution, planning, verification
+from actions import execution, outlook, planning, verification
+from incidents import quiet, storms
 
 
 @shared_task
@@ -20,3 +21,9 @@ def run_due_actions(**_: object) -> None:
 def verify_actions(**_: object) -> None:
     execution.rescue_lost()
     verification.verify_due()
+
+
+@shared_task
+def resolve_quiet_incidents(**_: object) -> None:
+    quiet.resolve_quiet(has_open_actions=outlook.has_open)
+    storms.settle_due()

@@ -43,6 +43,9 @@ app.conf.beat_schedule = {
     "actions.tasks.plan_decisions": _every(1, "actions.tasks.plan_decisions", "actions"),
     "actions.tasks.run_due_actions": _every(1, "actions.tasks.run_due_actions", "actions"),
     "actions.tasks.verify_actions": _every(5, "actions.tasks.verify_actions", "actions"),
+    "actions.tasks.resolve_quiet_incidents": _every(
+        30, "actions.tasks.resolve_quiet_incidents", "actions"
+    ),
     "safety.tasks.reset_circuit_breakers": _every(
         1, "safety.tasks.reset_circuit_breakers", "default"
     ),

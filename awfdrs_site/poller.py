@@ -1,12 +1,14 @@
-"""The poller of every worker process: the sweeps of the beat table, once a second, whether or not Redis is there.
+"""The poller of every worker process: the sweeps of the beat table, in time, whether or not Redis is there.
 
 A worker hears nothing while its broker is away; Postgres still holds the work, so a thread keeps asking it.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -15,6 +17,7 @@ from django.db import close_old_connections
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 1.0
+SELDOM_SECONDS = 30.0
 AT_ONCE = 16  # calls under way per worker process; each may wait its whole deadline
 
 
@@ -78,6 +81,14 @@ def sweeps(*, run_due: Callable[[], int] = run_due) -> list[Callable[[], int]]:
     ]
 
 
+def seldom() -> list[Callable[[], int]]:
+    """What looks at every open incident and is in no hurry."""
+    from actions import outlook
+    from incidents import quiet, storms
+
+    return [partial(quiet.resolve_quiet, has_open_actions=outlook.has_open), storms.settle_due]
+
+
 def sweep_once(every: Sequence[Callable[[], int]]) -> int:
     """Run every sweep once; one that breaks stops no other. Returns how much work was found."""
     found = 0
@@ -112,7 +123,11 @@ class Poller(bootsteps.StartStopStep):
         calls.stop()
 
     def _run(self) -> None:
+        seldom_at = time.monotonic()
         while not self._stop.is_set():
+            if time.monotonic() >= seldom_at:
+                seldom_at = time.monotonic() + SELDOM_SECONDS
+                sweep_once(seldom())
             if not sweep_once(sweeps()):
                 self._stop.wait(EVERY_SECONDS)
 

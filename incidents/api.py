@@ -16,7 +16,7 @@ from awfdrs_site.lib.pagination import Listing
 from awfdrs_site.lib.problems import Problem
 from events.api import EventDoor
 from events.models import Event
-from incidents import evidence, lifecycle
+from incidents import aliases, evidence, lifecycle
 from incidents.analysis.similarity import Likeness
 from incidents.lifecycle import StaleVersion, TransitionRefused, UnrecoveredRuns
 from incidents.models import Decision, EventLink, Incident
@@ -149,6 +149,7 @@ class IncidentDetail(OneIncident):
         }
         incident.ledger = evidence.tally(incident)  # type: ignore[attr-defined]
         incident.by_hour = _by_hour(incident)  # type: ignore[attr-defined]
+        incident.signatures = aliases.grouped_here(incident)  # type: ignore[attr-defined]
         incident.next = asdict(outlook) if outlook else None  # type: ignore[attr-defined]
         data = IncidentDetailSerializer(incident).data
         return Response(data, headers={"ETag": f'"{incident.version}"'})
@@ -174,7 +175,7 @@ class IncidentDecisions(OneIncident):
 
 
 class IncidentTimeline(OneIncident):
-    """Lines about the incident itself and about what was done for it: those name it in their detail."""
+    """Lines about the incident itself, and about what was done for it and for what was merged into it."""
 
     verbs: ClassVar[Mapping[str, str]] = _OF_INCIDENT
     listing = Listing(MomentSerializer)
@@ -182,7 +183,9 @@ class IncidentTimeline(OneIncident):
     def get(self, request: Request, pk: UUID) -> Response:
         mine = JournalEntry.objects.for_tenant(self.caller.tenant)
         about = Q(subject_type="incident", subject_id=str(pk))
-        done_for_it = Q(subject_type="action", detail__incident=str(pk))
+        shown = Incident.objects.for_tenant(self.caller.tenant).with_members(pk)
+        ids = [str(one) for one in shown.values_list("pk", flat=True)]
+        done_for_it = Q(subject_type="action", detail__incident__in=ids)
         return self.listing.answer(request, mine.filter(about | done_for_it))
 
 
@@ -212,7 +215,9 @@ class IncidentStatus(OneIncident):
         asked = self.body(StatusMove)
         version = asked.pop("version", None)
         with refusals():
-            self._refuse_stale(request.headers.get("If-Match", "*"))
+            self._refuse_stale(
+                request.headers.get("If-Match", "*"), waives=asked["waive_unrecovered"]
+            )
             lifecycle.move(
                 self.subject,
                 asked.pop("status"),
@@ -221,12 +226,12 @@ class IncidentStatus(OneIncident):
                 version=version,
                 **asked,
             )
-        return self.wrote(_written(self.subject))
+        return self.wrote(written(self.subject))
 
-    def _refuse_stale(self, tags: str) -> None:
+    def _refuse_stale(self, tags: str, *, waives: bool) -> None:
         """If-Match names the versions that the caller saw; `*` and no header match any."""
         seen = {tag.strip().removeprefix("W/").strip('"') for tag in tags.split(",")}
-        current = lifecycle.locked(self.subject)
+        current = lifecycle.locked(self.subject, with_sharers=waives)
         if "*" not in seen and str(current.version) not in seen:
             raise StaleVersion(current)
 
@@ -243,7 +248,7 @@ class IncidentVerb(OneIncident):
         why = said.get("reason") or said.get("note", "")
         with refusals():
             type(self).act(self.subject, why, by=self.caller.actor)
-        return self.wrote(_written(self.subject))
+        return self.wrote(written(self.subject))
 
 
 class IncidentIgnore(IncidentVerb):
@@ -294,7 +299,8 @@ def _similar(incident: Incident, alike: Mapping[UUID, Likeness]) -> list[Inciden
     return [found[pk] for pk in alike]
 
 
-def _written(incident: Incident) -> Mapping[str, Any]:
+def written(incident: Incident) -> Mapping[str, Any]:
+    """What a verb answers: the incident as it is afterwards."""
     mine = Incident.objects.for_tenant(incident.tenant_id).for_list()
     data: Mapping[str, Any] = IncidentSerializer(mine.get(pk=incident.pk)).data
     return data

@@ -1,10 +1,11 @@
 """The only place that gathers what the incident page shows; `presentation` then words it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 from django.urls import reverse
 
 from events.models import Event
@@ -13,11 +14,14 @@ from incidents.console import Reader
 from incidents.models import Decision, Incident, Run
 from incidents.presentation import chart, details, grouped, rows, timeline
 from incidents.presentation import runs as run_words
-from incidents.presentation.shapes import Chart, Detail, Span, Why
+from incidents.presentation.rows import Surroundings
+from incidents.presentation.shapes import Chart, Detail, Span, Storm, Why
+from incidents.states import OPEN
 from safety.models import CircuitBreaker
 from tenants.models import JournalEntry
 
 RUNS_SHOWN = 25
+CHILDREN_SHOWN = 50
 LINES_SHOWN = 100
 SPANS = {"24h": evidence.DAY_HOURS, "7d": evidence.WEEK_HOURS}
 
@@ -43,7 +47,7 @@ def detail(
         acknowledged_by=incident.acknowledged_by,
         regression_count=incident.regression_count,
         verbs=details.verbs(incident, allowed=allowed),
-        decision=details.decided(latest) if latest else None,
+        decision=details.decided(latest, gates_now=_held_by(around)) if latest else None,
         earlier_decisions=max(0, decisions.count() - 1),
         counts=run_words.counts(incident, tally),
         shares=run_words.shares(incident, tally),
@@ -59,7 +63,29 @@ def detail(
         payload_at=event.received_at if event else None,
         previous_url=newer,
         next_url=older,
+        storm=_storm(reader, incident),
     )
+
+
+def _storm(reader: Reader, incident: Incident) -> Storm | None:
+    mine = Incident.objects.for_tenant(reader.tenant_id)
+    if incident.parent is not None:
+        return Storm(str(incident.parent), incident.parent.get_absolute_url())
+    if not incident.is_storm:
+        return None
+    found = mine.filter(parent=incident).for_list()
+    still_open = Case(When(status__in=OPEN, then=Value(0)), default=Value(1))
+    shown = list(found.order_by(still_open, "-last_seen_at", "-id")[:CHILDREN_SHOWN])
+    return Storm(
+        str(incident),
+        incident.get_absolute_url(),
+        console.rows_of(reader, shown),
+        found.count() - len(shown),
+    )
+
+
+def _held_by(around: Surroundings) -> Iterable[Mapping[str, Any]]:
+    return around.outlook.gates if around.outlook else ()
 
 
 def _stop_url(incident: Incident) -> str:

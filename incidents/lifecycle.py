@@ -1,12 +1,19 @@
 """The only writer of an incident's status: one verb a move, each journalled, each safe to repeat."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
+
+from django.db.models import F
 
 from incidents.models import AffectedRun, Incident, Run
 from incidents.states import ALLOWED, OPEN, UNRECOVERED, RunState, Status
 from tenants import journal
 from tenants.journal import Actor
+
+RUNS_NAMED = 20  # in the line of an incident that gives up many; each run has a line of its own
 
 
 class TransitionRefused(Exception):
@@ -68,16 +75,16 @@ def resolve(
     **evidence: Any,
 ) -> Incident:
     """Close it. Raises UnrecoveredRuns unless they are waived with a reason, TransitionRefused."""
-    incident = _locked_with_sharers(incident) if waive_unrecovered else locked(incident)
+    incident = locked(incident, with_sharers=waive_unrecovered)
     if incident.status == Status.RESOLVED:
         return incident  # two operators, one outcome, one journal entry
     _refuse_unless_allowed(incident, Status.RESOLVED)
     left = list(_unrecovered(incident)) if incident.unrecovered_runs else []
     if left and not (waive_unrecovered and reason):
         raise UnrecoveredRuns(left)
-    for run in left:
-        waive(run, by=by, now=now, reason=reason)
-    incident.refresh_from_db()
+    if left:
+        _waive_all(left, by=by, now=now, reason=reason)
+        incident.refresh_from_db()
     incident.resolved_at, incident.resolved_reason = now, reason
     return _move(incident, Status.RESOLVED, "resolved", by=by, now=now, reason=reason, **evidence)
 
@@ -149,7 +156,7 @@ def move(
     waive_unrecovered: bool = False,
 ) -> Incident:
     """The move that `PATCH …/status` asks for. Raises StaleVersion, then what the verb raises."""
-    incident = _locked_with_sharers(incident) if waive_unrecovered else locked(incident)
+    incident = locked(incident, with_sharers=waive_unrecovered)
     if version is not None and version != incident.version:
         raise StaleVersion(incident)
     if incident.status == status:
@@ -191,21 +198,45 @@ def waive(run: Run, *, by: Actor, now: datetime, reason: str) -> Run:
     return current
 
 
-def locked(incident: Incident) -> Incident:
-    """The row as it is now, held until the transaction ends."""
+def locked(incident: Incident, *, with_sharers: bool = False) -> Incident:
+    """The row as it is now, held until the transaction ends.
+
+    `with_sharers`: with every incident that hurt the same runs, in id order, because a waiver frees
+    those too, and two that took them in another order would wait for each other.
+    """
     mine = Incident.objects.for_tenant(incident.tenant_id)
+    if with_sharers:
+        ledger = AffectedRun.objects.for_tenant(incident.tenant_id)
+        runs = ledger.filter(incident=incident).values("run_id")
+        sharers = ledger.filter(run_id__in=runs).values_list("incident_id", flat=True)
+        held = mine.filter(pk__in={incident.pk, *sharers.distinct()})
+        list(held.select_for_update().order_by("id").values_list("id"))
     found: Incident = mine.select_for_update().get(pk=incident.pk)
     return found
 
 
-def _locked_with_sharers(incident: Incident) -> Incident:
-    """With every incident that hurt the same runs: a waiver frees those too, and two would wait for each other."""
-    ledger = AffectedRun.objects.for_tenant(incident.tenant_id)
-    runs = ledger.filter(incident=incident).values("run_id")
-    sharers = ledger.filter(run_id__in=runs).values("incident_id")
-    mine = Incident.objects.for_tenant(incident.tenant_id).filter(pk__in=sharers)
-    list(mine.select_for_update().order_by("id").values_list("id"))
-    return locked(incident)
+def _waive_all(runs: Sequence[Run], *, by: Actor, now: datetime, reason: str) -> None:
+    """Give many runs up at once, as `waive` does one; the incidents they hurt are locked already."""
+    tenant_id = runs[0].tenant_id
+    mine = Run.objects.for_tenant(tenant_id).filter(pk__in=[run.pk for run in runs]).unrecovered()
+    hurt = {run.pk: run for run in mine.select_for_update().order_by("id")}
+    mine.update(
+        state=RunState.WAIVED, recovered_at=now, recovery_note=reason, version=F("version") + 1
+    )
+    lines = [
+        journal.Line(run, "waived", {"reason": reason, "run": run.run_id}) for run in hurt.values()
+    ]
+    journal.record_many(lines, by=by, at=now)
+    freed: dict[UUID, list[str]] = defaultdict(list)
+    ledger = AffectedRun.objects.for_tenant(tenant_id).filter(run__in=hurt).order_by("id")
+    for incident_id, run_id in ledger.values_list("incident_id", "run_id"):
+        freed[incident_id].append(hurt[run_id].run_id)
+    for incident in Incident.objects.for_tenant(tenant_id).filter(pk__in=freed).order_by("id"):
+        given_up = freed[incident.pk]
+        incident.unrecovered_runs -= len(given_up)
+        named = ", ".join(given_up[:RUNS_NAMED])
+        count = len(given_up)
+        _save(incident, "run_waived", by=by, now=now, run=named, runs=count, reason=reason)
 
 
 def _unrecovered(incident: Incident) -> list[Run]:

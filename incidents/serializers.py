@@ -105,6 +105,9 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "resolved_at",
             "resolved_reason",
             "regression_count",
+            "is_storm",
+            "parent_id",
+            "merged_into_id",
             "version",
         )
         read_only_fields = fields
@@ -190,12 +193,25 @@ class NextSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField(allow_null=True)
     reason = serializers.CharField(allow_blank=True)
     n_waiting = serializers.IntegerField()
+    gates = serializers.ListField(child=serializers.DictField())
+
+
+class GroupedSerializer(serializers.Serializer[Any]):
+    """A signature that is counted here, and the incident that describes it."""
+
+    hash = serializers.CharField()
+    is_own = serializers.BooleanField()
+    incident_id = serializers.UUIDField()
+    number = serializers.CharField()
+    title = serializers.CharField()
+    event_count = serializers.IntegerField(help_text="Of its events, those counted here.")
 
 
 class IncidentDetailSerializer(IncidentSerializer):
     analysis = AnalysisSerializer()
     decisions = DecisionSerializer(many=True, source="recent_decisions")
     next = NextSerializer(allow_null=True)
+    signatures = GroupedSerializer(many=True)
     ledger = LedgerSerializer()
     hours = HourSerializer(
         many=True,
@@ -209,6 +225,7 @@ class IncidentDetailSerializer(IncidentSerializer):
             "analysis",
             "decisions",
             "next",
+            "signatures",
             "ledger",
             "hours",
         )

@@ -123,7 +123,7 @@ def _gates(facts: Facts) -> Iterator[Gate]:
     if facts.action_type == "retry":
         yield from _permissions(facts)
         if facts.storm is not None:
-            yield storm_gate(facts.storm)
+            yield storm_gate(facts.storm, is_approved=facts.is_approved)
         yield from _budgets(facts)
     if facts.breaker is not None:
         yield _permit("circuit_breaker", facts.breaker, "circuit breaker of the vendor")
@@ -191,19 +191,19 @@ def _permissions(facts: Facts) -> Iterator[Gate]:
         )
 
 
-def storm_gate(storm: Storm) -> Gate:
+def storm_gate(storm: Storm, *, is_approved: bool = False) -> Gate:
     """Storms pay once: the runs beyond the limit wait for a person, those before keep their plans."""
-    passes = storm.hurt <= storm.limit
+    passes = storm.hurt <= storm.limit or is_approved
+    value = f"{storm.hurt:,} runs not recovered"
+    why = f"More than {storm.limit:,} runs are hurt: those beyond wait for a person."
     return Gate(
         "storm",
         passes,
-        f"{storm.hurt:,} runs not recovered",
+        f"{value} (approved)" if storm.hurt > storm.limit and is_approved else value,
         f"{storm.limit:,}",
         "storm limit of the tenant",
         "approve",
-        detail=""
-        if passes
-        else f"More than {storm.limit:,} runs are hurt: those beyond wait for a person.",
+        detail="" if passes else why,
     )
 
 

@@ -294,6 +294,16 @@ class Safety:
 
 
 @dataclass(frozen=True)
+class Storm:
+    """Of a storm its incidents, most urgent first; of one of them only the storm it is part of."""
+
+    number: str
+    url: str
+    incidents: tuple[Row, ...] = ()
+    n_more: int = 0
+
+
+@dataclass(frozen=True)
 class Detail:
     row: Row
     first_seen_at: datetime
@@ -319,3 +329,4 @@ class Detail:
     payload_at: datetime | None
     previous_url: str = ""
     next_url: str = ""
+    storm: Storm | None = None

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from safety import gate
-from safety.gate import Facts, Permit, Window
+from safety.gate import Facts, Permit, Storm, Window
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FINE = Facts(
     action_type="retry",
     idempotent="key",
+    storm=Storm(200, 200),
     attempts=Window(0, 3),
     run_attempts=Window(0, 5),
     vendor_attempts=Window(0, 1000),
@@ -28,6 +29,7 @@ ORDER = [
     "auto_retry",
     "idempotent",
     "confidence",
+    "storm",
     "attempts_left",
     "run_retry_limit",
     "vendor_retry_limit",
@@ -41,6 +43,7 @@ FAILURES: dict[str, tuple[dict[str, Any], str]] = {
     "auto_retry": ({"auto_retry_enabled": False}, "approve"),
     "idempotent": ({"idempotent": "no"}, "approve"),
     "confidence": ({"is_certain": False, "confidence": 0.69}, "approve"),
+    "storm": ({"storm": Storm(201, 200)}, "approve"),
     "attempts_left": ({"attempts": Window(3, 3)}, "fail"),
     "run_retry_limit": ({"run_attempts": Window(5, 5, NOON)}, "wait"),
     "vendor_retry_limit": ({"vendor_attempts": Window(1000, 1000, NOON)}, "wait"),
@@ -97,7 +100,7 @@ def test_the_edges_of_the_checks(changes: dict[str, Any], passes: bool) -> None:
     assert (gate.check(replace(FINE, **changes)).effect == "go") is passes
 
 
-@pytest.mark.parametrize("name", ["auto_retry", "idempotent", "confidence"])
+@pytest.mark.parametrize("name", ["auto_retry", "idempotent", "confidence", "storm"])
 def test_an_approval_lets_through_what_a_person_may_allow_and_shows_it(name: str) -> None:
     verdict = gate.check(replace(FINE, is_approved=True, **FAILURES[name][0]))
     assert verdict.effect == "go"
