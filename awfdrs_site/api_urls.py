@@ -7,6 +7,7 @@ from actions.outlook import ABOVE
 from awfdrs_site import health
 from events.api import EventBatch
 from incidents import api as incidents
+from incidents import merge_api as merging
 from incidents import run_api as runs
 from incidents.outcome_api import OutcomeRules
 from safety import api as safety
@@ -30,6 +31,8 @@ canonical: list[URLPattern] = [
     path("incidents/<id:pk>/acknowledge", incidents.IncidentAcknowledge.as_view()),
     path("incidents/<id:pk>/escalate", incidents.IncidentEscalate.as_view()),
     path("incidents/<id:pk>/reopen", incidents.IncidentReopen.as_view()),
+    path("incidents/<id:pk>/merge", merging.IncidentMerge.as_view()),
+    path("incidents/<id:pk>/split", merging.IncidentSplit.as_view()),
     path("incidents/<id:pk>/actions", actions.IncidentActions.as_view()),
     path("runs", runs.Runs.as_view(), name="runs"),
     path("runs/<id:pk>", runs.RunDetail.as_view(), name="run"),

@@ -29,7 +29,7 @@ class UnknownIncidents(Exception):
     """The tenant has no such incidents (-> 422)."""
 
     def __init__(self, ids: Sequence[UUID]) -> None:
-        self.ids = ids
+        self.unknown = ids
         super().__init__("There is no such incident.")
 
 
@@ -37,7 +37,7 @@ class NotGroupedHere(Exception):
     """No merge brought these signatures to the incident (-> 422)."""
 
     def __init__(self, signatures: Sequence[str]) -> None:
-        self.signatures = signatures
+        self.unknown = signatures
         super().__init__("No merge brought this signature here.")
 
 

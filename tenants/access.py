@@ -17,7 +17,18 @@ from tenants.states import Role, Scope
 
 VIEW = frozenset({"view"})
 TRIAGE = frozenset(
-    {"acknowledge", "resolve", "ignore", "escalate", "reopen", "waive", "stop", "act"}
+    {
+        "acknowledge",
+        "resolve",
+        "ignore",
+        "escalate",
+        "reopen",
+        "merge",
+        "split",
+        "waive",
+        "stop",
+        "act",
+    }
 )
 CONFIGURE = frozenset({"configure", "stop"})
 

@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 OPEN = "open"  # nobody is asked who they are
+# Bodies name these of Acme's things: the world makes them with these names.
+MERGEABLE = UUID("01950000-0000-7000-8000-000000000001")
+MERGED_SIGNATURE = "5eed" * 8
 SIGNED_IN = "signed in"  # any person, whatever their tenant
 NOBODY_ELSE = "the platform's own"  # loopback or a token
 
@@ -62,6 +66,12 @@ API: dict[tuple[str, str], Row] = {
     ("POST", "incidents/<id:pk>/acknowledge"): Row("acknowledge", of="incident"),
     ("POST", "incidents/<id:pk>/escalate"): Row("escalate", of="incident"),
     ("POST", "incidents/<id:pk>/reopen"): Row("reopen", of="closed_incident"),
+    ("POST", "incidents/<id:pk>/merge"): Row(
+        "merge", of="incident", body={"incidents": [str(MERGEABLE)]}
+    ),
+    ("POST", "incidents/<id:pk>/split"): Row(
+        "split", of="incident", body={"signatures": [MERGED_SIGNATURE]}
+    ),
     ("GET", "runs"): Row("view"),
     ("GET", "runs/<id:pk>"): Row("view", of="run"),
     ("POST", "runs/<id:pk>/waive"): Row("waive", of="run", body={"reason": "refunded"}),

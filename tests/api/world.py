@@ -6,11 +6,13 @@ from uuid import UUID
 
 from actions import by_hand
 from actions.states import ActionType, Status
+from incidents.models import Incident
 from incidents.states import Status as IncidentStatus
 from safety import killswitch
 from tenants import scoping
 from tenants.journal import SYSTEM
 from tenants.models import JournalEntry, Tenant
+from tests.api.access_table import MERGEABLE, MERGED_SIGNATURE
 from tests.cast import event, submit
 from tests.factories import (
     ActionFactory,
@@ -41,6 +43,7 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
     common: dict[str, Any] = {"tenant": tenant, "workflow": workflow, "vendor": vendor}
     incident = IncidentFactory(**common, title=f"{word} failed", error_code=word)
     closed = IncidentFactory(**common, title=f"{word} is over", status=IncidentStatus.IGNORED)
+    _can_be_merged_and_split(incident)
     # a run of no incident: waiving one that an incident waits for is another test's
     run = RunFactory(tenant=tenant, workflow=workflow, run_id=f"{word}-run")
     AffectedRunFactory(tenant=tenant, incident=incident, run__run_id=f"{word}-hurt")
@@ -82,6 +85,21 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
             "vendor": vendor.pk,
             "kill_switch": switch.pk,
         },
+    )
+
+
+def _can_be_merged_and_split(incident: Incident) -> None:
+    """One that may be merged into it, named as the access table's bodies do, and one that was."""
+    common: dict[str, Any] = {"tenant": incident.tenant, "workflow": incident.workflow}
+    named = {"pk": MERGEABLE} if incident.tenant.slug == "acme" else {}
+    IncidentFactory(**common, **named, title=incident.title)
+    IncidentFactory(
+        **common,
+        title=incident.title,
+        status=IncidentStatus.RESOLVED,
+        signature=MERGED_SIGNATURE,
+        merged_into=incident,
+        event_count=0,
     )
 
 

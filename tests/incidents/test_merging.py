@@ -251,7 +251,7 @@ def test_an_unknown_and_a_foreign_incident_are_refused_alike(acme: Tenant, globe
     for pk in (theirs.pk, UUID(int=7)):
         with bound(acme.pk) as now, pytest.raises(UnknownIncidents) as refused:
             merging.merge(target, [pk], by=ALICE, now=now)
-        assert refused.value.ids == [pk]
+        assert refused.value.unknown == [pk]
     assert again(theirs).status == Status.DETECTED
 
 
@@ -408,7 +408,7 @@ def test_a_signature_that_no_merge_brought_is_refused(acme: Tenant, signature: s
     hashes = [other.signature, target.signature if signature == "own" else signature]
     with bound(acme.pk) as now, pytest.raises(NotGroupedHere) as refused:
         merging.split(target, hashes, by=ALICE, now=now)
-    assert refused.value.signatures == hashes[1:]
+    assert refused.value.unknown == hashes[1:]
     assert again(other).merged_into_id == target.pk
 
 
