@@ -68,11 +68,11 @@ def _cut(line: str) -> str:
 # --- what stands in quotes --------------------------------------------------------------------
 
 _ASSIGNED = re.compile(r"""=(["'])[^"']{1,128}+\1(?!\w)""")
-_QUOTED = re.compile(r"""(?<!\w)(["'])([\w.$@#-]{1,64}+)\1(?!\w)""")
+_QUOTED = re.compile(r"""(?<!\w)(["'])([\w.$@#-]{1,64}+(?: [\w.$@#-]{1,32}+){0,3}+)\1(?!\w)""")
 
 
 def _without_quoted(text: str) -> str:
-    """A quoted word is a name, unless it is a key or says what went wrong; sentences stay."""
+    """A few quoted words are a name, unless they are a key, a message or say what went wrong."""
     if '"' not in text and "'" not in text:
         return text
     return _QUOTED.sub(_quoted, _ASSIGNED.sub(_assigned, text))
@@ -87,7 +87,13 @@ def _quoted(match: re.Match[str]) -> str:
     quote, word = match.groups()
     before, after = _before(match).rstrip(), match.string[match.end() : match.end() + 1]
     is_key = before[-1:] in {"{", ","} and after == ":"
-    if is_key or values.introduces_a_problem(before) or values.is_about_a_problem(word):
+    is_message = before[-1:] == ":" and " " in word
+    if (
+        is_key
+        or is_message
+        or values.introduces_a_problem(before)
+        or values.is_about_a_problem(word)
+    ):
         return match[0]
     return f"{quote}<name>{quote}" if any(map(str.isalnum, word)) else match[0]
 
@@ -157,7 +163,7 @@ def _word(match: re.Match[str]) -> str:
 
 _HEXADECIMAL = re.compile(r"0x[0-9a-f]++|(?=[a-f]*+\d)[0-9a-f]{8,}+")
 _NUMBERED = re.compile(r"([^\W\d_]{2,})(\d++)")  # node12, worker3
-_SHORT_NAME = re.compile(r"\dxx|[a-z]{1,4}\d{1,2}[a-z]{1,4}")  # 5xx, k8s
+_SHORT_NAME = re.compile(r"\dxx|[a-z]\d{1,2}[a-z]|[a-z]{3}\d[a-z]")  # 5xx, k8s, log4j
 _DIGIT_NAMES = """
     ec2 md5 sha1 sha256 sha512 utf8 utf16 base64 x509 ipv4 ipv6 oauth2 http2 http3 log4j2 x86
     amd64 arm64 x64 int32 int64 float32 float64 ntlmv2 smb2 p50 p90 p95 p99 s3 r2 h2 v1 v2 v3 v4

@@ -6,7 +6,7 @@ to the template it resembles. Three things are ours, because a wrong join hides 
 
 1. Who and where a failure happened to may vary, what went wrong may not: a token varies only when
    it looks like a value, is the value of a key, or stands where a name stands, and the shorter
-   the rest of the text, the better that has to be (`_JOIN_DEMANDS`).
+   the rest of the text, the fewer such places it may have (the demands below).
 2. A wildcard takes what it was learned from: `<value>` only tokens that look like values.
 3. No text fits two templates of a leaf, ever: a template generalises only where it stays disjoint
    from its neighbours, so a text keeps its template whatever is learned after it.
@@ -169,8 +169,9 @@ def _takes(pattern: str, token: str) -> bool:
 
 
 def _meet(one: str, other: str) -> bool:
-    """Whether some token is taken by both."""
-    return _takes(one, other) or _takes(other, one)
+    """Whether some token may be taken by both."""
+    wildcards = sum(pattern == VALUE or pattern.endswith(ANY) for pattern in (one, other))
+    return wildcards == 2 or _takes(one, other) or _takes(other, one)
 
 
 # --- joining ----------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ SPAN = re.compile(
   | (?<!\w-)[+-]?(?:(?P<duration>  # after a letter and a dash it is part of an id
         {_NUMBER}[ -]?{_UNIT}(?!\w)
       | (?:\d{{1,9}}+(?:\.\d{{1,9}}+)?(?:min|sec|hr|ms|[uμ]s|ns|[dhmsw])){{1,6}}+(?!\w)
+      | p(?:\d{{1,9}}[ymwd]){{0,4}}t(?:\d{{1,9}}(?:\.\d{{1,9}})?[hms]){{1,3}}(?!\w)
     )
   | (?P<size>{_NUMBER}(?:[ ]?(?:[kmgtp]i?b|bytes?)(?:/s|ps)?|[ ]b|[kmgtp]i)(?!\w))
   | (?P<num>{_NUMBER}[ ]?%))
@@ -55,6 +56,7 @@ SHAPE = re.compile(
       | [^/\\=]++[/\\][^/\\]++[/\\].++
       | [^/\\=]++[/\\][^/\\.]++\.[a-z]{1,5}+(?::\d{1,9}){0,2}+)
   | (?P<id>ey[a-z0-9_-]{8,}+\.[a-z0-9_-]{4,}+(?:\.[a-z0-9_-]*+)?  # a JSON web token
+      | arn:[a-z-]{2,16}+:.++
       | (?=(?:[^\d]{0,15}+\d){3})[a-z0-9+/]{32,}+={0,2}+)           # base64: digits come often
     """,
     re.VERBOSE,

@@ -212,7 +212,20 @@ TOKENS = st.sampled_from(
             "404",
             "500",
         ),
-        *("k=1", "k=a", "k=", "code=a", "code=b", "k:<num>", "k:<id>", "null", "x.y", "z.y", "()"),
+        *(
+            "k=1",
+            "k=a",
+            "k=",
+            "code=a",
+            "code=b",
+            "k:<num>",
+            "k:<id>",
+            "null",
+            "x.y",
+            "z.y",
+            "()",
+            "k:/<num>",
+        ),
         *(ANY, VALUE, f"k={ANY}", "<any>", ""),
     ]
 )
