@@ -9,10 +9,10 @@ from django.db.models import Case, Q, Value, When
 from django.urls import reverse
 
 from events.models import Event
-from incidents import console, evidence
+from incidents import aliases, console, evidence
 from incidents.console import Reader
 from incidents.models import Decision, Incident, Run
-from incidents.presentation import chart, details, grouped, rows, timeline
+from incidents.presentation import chart, details, grouped, members, rows, timeline
 from incidents.presentation import runs as run_words
 from incidents.presentation.rows import Surroundings
 from incidents.presentation.shapes import Chart, Detail, Span, Storm, Why
@@ -64,6 +64,8 @@ def detail(
         previous_url=newer,
         next_url=older,
         storm=_storm(reader, incident),
+        members=members.members(incident, aliases.grouped_here(incident), allowed=allowed),
+        merged=members.merged(incident),
     )
 
 

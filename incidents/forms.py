@@ -6,10 +6,12 @@ from uuid import UUID
 
 from django import forms
 
+from incidents.models import Incident
 from incidents.states import RunState, Severity, Status
 from tenants.models import Vendor, Workflow
 
 REASON_CHARACTERS = 4000
+MERGED_AT_ONCE = 50
 OFFERED = 200  # more workflows or vendors than this are found by address: ?workflow=slug
 TABS = ("attention", "open", "resolved")
 NUMBER = re.compile(r"(?:inc-)?(\d{1,15})", re.IGNORECASE | re.ASCII)
@@ -100,6 +102,46 @@ class RunFilterForm(Filters):
     def is_filtered(self) -> bool:
         said = ((name, value) for name, value in self.cleaned_data.items() if name != "page")
         return any(value not in ("", None) for _, value in said)
+
+
+class MergeForm(forms.Form):
+    """`INC-12, 15`: the numbers as people write them; cleaned, the incidents."""
+
+    incidents = forms.CharField(
+        label="Which incidents?",
+        max_length=1000,
+        help_text=f"Their numbers, such as INC-12 INC-15; at most {MERGED_AT_ONCE}.",
+    )
+    reason = forms.CharField(
+        label="Why? (optional)",
+        max_length=REASON_CHARACTERS,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    def __init__(self, *args: Any, tenant_id: UUID, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tenant_id = tenant_id
+
+    def clean_incidents(self) -> list[Incident]:
+        words = re.split(r"[\s,;]+", self.cleaned_data["incidents"].strip(" ,;"))
+        for word in words:
+            if not NUMBER.fullmatch(word):
+                raise forms.ValidationError(f"“{word}” is no incident's number.")
+        numbers = [int(match[1]) for word in words if (match := NUMBER.fullmatch(word))]
+        if len(set(numbers)) > MERGED_AT_ONCE:
+            raise forms.ValidationError(f"At most {MERGED_AT_ONCE} at once.")
+        mine = Incident.objects.for_tenant(self.tenant_id).filter(number__in=numbers)
+        found = {incident.number: incident for incident in mine}
+        for number in numbers:
+            if number not in found:
+                raise forms.ValidationError(f"There is no INC-{number}.")
+        return [found[number] for number in dict.fromkeys(numbers)]
+
+
+class SplitForm(forms.Form):
+    signature = forms.CharField(max_length=32)
+    reason = forms.CharField(max_length=REASON_CHARACTERS, required=False)
 
 
 class ReasonForm(forms.Form):

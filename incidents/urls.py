@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from incidents import views
+from incidents import merge_views, views
 
 app_name = "incidents"
 urlpatterns = [
@@ -14,4 +14,6 @@ urlpatterns = [
     path("<uuid:pk>/ignore/", views.ignore, name="ignore"),
     path("<uuid:pk>/escalate/", views.escalate, name="escalate"),
     path("<uuid:pk>/reopen/", views.reopen, name="reopen"),
+    path("<uuid:pk>/merge/", merge_views.merge, name="merge"),
+    path("<uuid:pk>/split/", merge_views.split, name="split"),
 ]

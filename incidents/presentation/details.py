@@ -31,6 +31,8 @@ PAYLOAD_SHOWN = 20_000  # characters; the API has the whole
 def verbs(incident: Incident, *, allowed: Iterable[str]) -> tuple[Verb, ...]:
     """The buttons that this person may press in this state, in reading order."""
     may, moves = set(allowed), ALLOWED[incident.status]
+    if incident.merged_into_id is not None:
+        return ()  # only a split brings it back
     is_open = Status.RESOLVED in moves
     left = incident.unrecovered_runs
     wanted = (

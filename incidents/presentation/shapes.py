@@ -294,6 +294,35 @@ class Safety:
 
 
 @dataclass(frozen=True)
+class Member:
+    """A signature that a merge brought here, told by its own incident."""
+
+    url: str
+    number: str
+    title: str
+    n_events: int
+    signature: str
+
+
+@dataclass(frozen=True)
+class Members:
+    """What is counted on an incident: its own failure's events, and those of others."""
+
+    n_own: int
+    others: tuple[Member, ...]
+    merge_url: str = ""  # for those who may, while it is open
+    split_url: str = ""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Another incident, named."""
+
+    number: str
+    url: str
+
+
+@dataclass(frozen=True)
 class Storm:
     """Of a storm its incidents, most urgent first; of one of them only the storm it is part of."""
 
@@ -330,3 +359,5 @@ class Detail:
     previous_url: str = ""
     next_url: str = ""
     storm: Storm | None = None
+    members: Members | None = None
+    merged: Reference | None = None

@@ -121,6 +121,8 @@ PAGES: dict[str, str] = {
     "incidents/<uuid:pk>/ignore": "ignore",
     "incidents/<uuid:pk>/escalate": "escalate",
     "incidents/<uuid:pk>/reopen": "reopen",
+    "incidents/<uuid:pk>/merge": "merge",
+    "incidents/<uuid:pk>/split": "split",
     "incidents/<uuid:pk>/actions": "view",
     "runs": "view",
     "runs/<uuid:pk>": "view",
