@@ -1,10 +1,11 @@
-"""The pure first step of the digest: what one stored event says, before any row is touched."""
+"""The pure first step of the digest: what one stored event says, before any row is asked."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from events.models import Event
-from incidents import signature, templates
+from incidents import signature
 from incidents.analysis.facts import Facts, facts_from
 from incidents.analysis.outcome import Matcher, Outcome, opens_run, outcome
 from incidents.ledger import Kind, RunReport
@@ -22,10 +23,16 @@ class Reading:
     event: Event
     outcome: Outcome
     facts: Facts
-    signature: Signature | None
-    counted_as: str
+    signature: Signature | None = None
+    counted_as: str = ""
 
-    @property
+    @cached_property
+    def text(self) -> str:
+        """The message of a failure with its values masked; empty when there is none."""
+        is_failure = self.outcome is Outcome.FAILURE
+        return signature.normalise(self.facts.error_message) if is_failure else ""
+
+    @cached_property
     def run_key(self) -> tuple[str, str] | None:
         """(workflow id, run id); a failure without a run is its own run."""
         if self.event.run_ref:
@@ -34,7 +41,7 @@ class Reading:
             return str(self.event.workflow_id), str(self.event.id)
         return None
 
-    @property
+    @cached_property
     def report(self) -> RunReport | None:
         """What it says of its run; None when it says nothing."""
         kinds: dict[Outcome, Kind] = {Outcome.FAILURE: "failure", Outcome.SUCCESS: "success"}
@@ -50,18 +57,21 @@ def read(event: Event, matchers: Sequence[Matcher] = ()) -> Reading:
     """Never raises on any payload. `matchers` are the tenant's own, asked first."""
     result = outcome(event_type=event.event_type, payload=event.payload, matchers=matchers)
     facts = facts_from(event.event_type, event.payload, event.workflow.slug)
-    grouped_by = None
-    if result is Outcome.FAILURE:
-        masked = signature.normalise(facts.error_message)
-        grouped_by = signature.fingerprint(
-            workflow=facts.workflow,
-            event_type=facts.event_type,
-            vendor=facts.vendor,
-            error_code=facts.error_code,
-            template=templates.key_of(masked) if masked else "",
-            step=facts.step,
-        )
-    return Reading(event, result, facts, grouped_by, grouped_by.hash if grouped_by else "")
+    return Reading(event, result, facts)
+
+
+def signed(reading: Reading, *, template: str) -> Reading:
+    """The reading of a failure with what it is grouped by; `template` is what its text follows."""
+    facts = reading.facts
+    grouped_by = signature.fingerprint(
+        workflow=facts.workflow,
+        event_type=facts.event_type,
+        vendor=facts.vendor,
+        error_code=facts.error_code,
+        template=template,
+        step=facts.step,
+    )
+    return replace(reading, signature=grouped_by, counted_as=grouped_by.hash)
 
 
 def failures(readings: Iterable[Reading]) -> dict[str, list[Reading]]:

@@ -5,6 +5,8 @@ from uuid import UUID
 from django.db import connection
 
 _TURN = "select pg_advisory_xact_lock(hashtextextended('digest:' || %s, 0))"
+# Of a row with a tenant_id: takes the turn until the end of the transaction, or is false at once.
+IS_FREE = "pg_try_advisory_xact_lock(hashtextextended('digest:' || tenant_id, 0))"
 
 
 def take(tenant_id: UUID) -> None:
