@@ -81,7 +81,7 @@ def test_the_incident_page_changes_live_and_keeps_what_is_being_typed(
     page.locator("summary[data-verb=ignore]").click()
     page.locator("#ignore-reason").fill("half a sen")
     report(cast.acme, runs=["run-2"])
-    expect(page.locator(".ledger")).to_contain_text("2 affected")
+    expect(page.locator(".counts")).to_contain_text("2 affected")
     expect(page.locator("#ignore-reason")).to_be_visible()
     expect(page.locator("#ignore-reason")).to_have_value("half a sen")
 
