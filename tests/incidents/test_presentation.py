@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -106,6 +107,11 @@ def test_no_verb_is_offered_to_who_may_not() -> None:
     assert details.verbs(_incident(), allowed=("view",)) == ()
 
 
+def test_a_merged_incident_offers_no_verb() -> None:
+    merged = _incident(status="resolved", merged_into_id=uuid4())
+    assert details.verbs(merged, allowed=EVERY) == ()
+
+
 def test_resolving_asks_for_a_waiver_while_runs_are_left() -> None:
     asked = {v.name: v.asks for v in details.verbs(_incident(unrecovered_runs=2), allowed=EVERY)}
     assert asked["resolve"] == "waiver"
@@ -113,14 +119,14 @@ def test_resolving_asks_for_a_waiver_while_runs_are_left() -> None:
 
 def test_a_verb_of_a_later_step_is_shown_as_it_is_written() -> None:
     entry = JournalEntry(
-        verb="merged_into",
+        verb="handed_over",
         at=NOW,
         actor_kind="user",
         actor_label="Alice",
         detail={"note": "same cause"},
     )
     shown = timeline.moment(entry)
-    assert (shown.text, shown.actor, shown.detail) == ("Merged into", "Alice", "same cause")
+    assert (shown.text, shown.actor, shown.detail) == ("Handed over", "Alice", "same cause")
 
 
 def test_the_rules_of_a_decision_are_told_with_their_sources() -> None:
