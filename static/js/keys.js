@@ -5,7 +5,7 @@
   const table = document.getElementById("keymap");
   if (!table) return;
   const page = document.querySelector("[data-list]") ? "list"
-    : document.querySelector("[data-incident]") ? "detail" : "other";
+    : document.querySelector("[data-incident], [data-run]") ? "detail" : "other";
   const bindings = new Map();
   for (const line of JSON.parse(table.textContent)) {
     if (!["everywhere", page].includes(line.where)) continue;
