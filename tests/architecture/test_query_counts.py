@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from actions.models import Action
-from incidents.models import Incident
+from incidents.models import Incident, Run
 from tenants.models import Tenant
 from tenants.scoping import bound
 from tests.cast import (
@@ -76,13 +76,17 @@ def doers(tenant: Tenant, user: User) -> dict[str, Callable[[], object]]:
     with bound(tenant.pk):
         incident = Incident.objects.for_tenant(tenant).order_by("number")[0]
         action = Action.objects.for_tenant(tenant).order_by("id")[0]
+        run = Run.objects.for_tenant(tenant).order_by("id")[0]
     listings = ("events", "incidents", "runs", "actions", "workflows", "vendors")
     return {
         "page incidents": page(user, "/incidents/"),
         "page incident": page(user, f"/incidents/{incident.pk}/"),
+        "page runs": page(user, "/runs/"),
+        "page run": page(user, f"/runs/{run.pk}/"),
         **{f"api {name}": answer(api, f"/api/v1/{name}") for name in listings},
         "api incident": answer(api, f"/api/v1/incidents/{incident.pk}"),
         "api incident runs": answer(api, f"/api/v1/incidents/{incident.pk}/runs"),
+        "api incident similar": answer(api, f"/api/v1/incidents/{incident.pk}/similar"),
         "api action": answer(api, f"/api/v1/actions/{action.pk}"),
     }
 
