@@ -57,7 +57,10 @@ READS = (
         CounterMetricFamily,
         "Incidents opened.",
         ("tenant_id", "workflow_id", "severity"),
-        "select tenant_id, workflow_id, severity, count(*) from incidents_incident group by 1, 2, 3",
+        """
+        select tenant_id, workflow_id, severity, count(*) from incidents_incident
+        where not is_storm group by 1, 2, 3
+        """,
     ),
     Read(
         "incidents_by_severity",
@@ -66,7 +69,7 @@ READS = (
         ("tenant_id", "severity"),
         """
         select tenant_id, severity, count(*) from incidents_incident
-        where status in ('detected', 'analyzing', 'escalated') group by 1, 2
+        where status in ('detected', 'analyzing', 'escalated') and not is_storm group by 1, 2
         """,
     ),
     Read(
@@ -158,7 +161,7 @@ SPREADS = (
         "Events per incident.",
         (1, 2, 5, 10, 50, 100, 1000, 10_000),
         "event_count",
-        "incidents_incident",
+        "incidents_incident where not is_storm",  # a storm groups and does not count
     ),
     Spread(
         "retry_attempts_distribution",

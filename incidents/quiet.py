@@ -1,7 +1,7 @@
 """The only place that resolves incidents nothing is heard of any more (docs/adr/0006-quiet.md)."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
@@ -18,7 +18,6 @@ from tenants import scoping
 from tenants.journal import SYSTEM
 
 SWEEP = 200
-NEVER_SEEN = UUID(int=0)
 
 # By when we received the last failure, which its id tells: `last_seen_at` is what its sender says. Nothing is
 # closed while the tenant's inbox is behind: what still waits there may be the very failure that is missing.
@@ -29,26 +28,29 @@ with clock as materialized (
   select distinct tenant_id from events_pendingevent pending, clock
   where pending.poisoned_at is null and pending.received_at < clock.now - interval '10 seconds'
 )
-select incident.tenant_id, incident.id
+select incident.tenant_id, incident.id, incident.last_seen_at
 from clock, incidents_incident incident
 join tenants_workflow workflow
   on workflow.tenant_id = incident.tenant_id and workflow.id = incident.workflow_id
-where incident.status in ('detected', 'analyzing', 'escalated') and incident.id > %(after)s
+where incident.status in ('detected', 'analyzing', 'escalated')
+  and (incident.last_seen_at, incident.id) > (%(seen_at)s, %(id)s)
   and not incident.is_storm and incident.planned_at is not null
   and incident.opened_at < clock.now - make_interval(mins => workflow.quiet_minutes)
   and (incident.last_event_id is null or to_timestamp(
     ('x' || left(replace(incident.last_event_id::text, '-', ''), 12))::bit(48)::bigint / 1000.0)
       < clock.now - make_interval(mins => workflow.quiet_minutes))
-  and not exists (
+  and (incident.unrecovered_runs = 0 or not exists (
     select from incidents_affectedrun line join incidents_run run
       on run.tenant_id = line.tenant_id and run.id = line.run_id
     where line.tenant_id = incident.tenant_id and line.incident_id = incident.id
       and (run.state = 'retry_scheduled' or run.state = 'failed'
-        and (run.planned_at is null or run.run_id <> run.last_event_id::text)))
+        and (run.planned_at is null or run.run_id <> run.last_event_id::text))))
   and incident.tenant_id not in (select tenant_id from behind)
-order by incident.id limit %(limit)s
+order by incident.last_seen_at, incident.id limit %(limit)s
 """
 
+Place = tuple[datetime, UUID]  # in the index of open incidents: last_seen_at, id
+FIRST: Place = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 HasOpenActions = Callable[[UUID, UUID], bool]  # tenant id, incident id
 
 
@@ -59,23 +61,25 @@ def resolve_quiet(*, has_open_actions: HasOpenActions, limit: int = SWEEP) -> in
     open keeps its incident open.
     """
     resolved: list[UUID] = []
-    after = NEVER_SEEN
-    while page := _find(after, limit):
-        # Those that stay open must not stand before the others for ever, so the sweep goes on behind them.
-        after = page[-1][1]
+    page, after = _find(FIRST, limit)
+    while page:
         sweeping.each(
             page,
             lambda tenant_id, incident_id: resolved.extend(
                 _resolve(tenant_id, incident_id, has_open_actions)
             ),
         )
+        # Those that stay open must not stand before the others for ever: the sweep goes on behind them.
+        page, after = _find(after, limit)
     return len(resolved)
 
 
-def _find(after: UUID, limit: int) -> list[tuple[UUID, UUID]]:
+def _find(after: Place, limit: int) -> tuple[list[tuple[UUID, UUID]], Place]:
     with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_QUIET, {"after": after, "limit": limit})
-        return [(row[0], row[1]) for row in cursor.fetchall()]
+        cursor.execute(_QUIET, {"seen_at": after[0], "id": after[1], "limit": limit})
+        rows = cursor.fetchall()
+    last = (rows[-1][2], rows[-1][1]) if rows else after
+    return [(row[0], row[1]) for row in rows], last
 
 
 def _resolve(tenant_id: UUID, incident_id: UUID, has_open_actions: HasOpenActions) -> list[UUID]:

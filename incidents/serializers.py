@@ -30,6 +30,7 @@ class IncidentFilters(filters.FilterSet):  # type: ignore[misc]  # the library h
     category = filters.ChoiceFilter(choices=[(name, name) for name in CATEGORIES])
     workflow = workflow_filter()
     vendor = vendor_filter()
+    parent = IdFilter(field_name="parent_id")  # the incidents of a storm
     assignee = TextFilter(field_name="assignee__username")
     since = InstantFilter(field_name="last_seen_at", lookup_expr="gte")
     until = InstantFilter(field_name="first_seen_at", lookup_expr="lt")

@@ -5,6 +5,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.contrib.auth.models import User
+from django.db import connection
 
 from actions import outlook, planning
 from actions.states import ActionType, Verification
@@ -17,15 +19,18 @@ from incidents.models import Incident, Run
 from incidents.states import RunState, Status
 from tenants.journal import SYSTEM
 from tenants.models import JournalEntry, Tenant, Workflow
-from tenants.scoping import bound
+from tenants.scoping import bound, pipeline
 from tests.cast import (
+    Api,
     Travel,
     decide_all,
     digest_all,
     event,
     failure,
     journal_of,
+    key_of,
     only_incident,
+    signed_in,
     submit,
     submit_all,
 )
@@ -243,19 +248,19 @@ def test_a_failure_that_comes_between_look_and_lock_keeps_it_open(
     time_travel(hours=2)
     find = quiet._find
 
-    def late(after: UUID, limit: int) -> list[tuple[UUID, UUID]]:
-        page = find(after, limit)
+    def late(after: quiet.Place, limit: int) -> tuple[list[tuple[UUID, UUID]], quiet.Place]:
+        page, last = find(after, limit)
         if page:
             submit(acme, payload=DECLINED)
             digest_all()
-        return page
+        return page, last
 
     monkeypatch.setattr(quiet, "_find", late)
     assert sweep() == 0
     assert only_incident(acme).status == Status.DETECTED
 
 
-def test_ten_thousand_are_let_go_in_few_statements(
+def test_hundreds_are_let_go_in_few_statements(
     acme: Tenant, time_travel: Travel, django_assert_max_num_queries: Any
 ) -> None:
     submit_all(acme, [event(payload=DECLINED) for _ in range(300)])
@@ -268,7 +273,56 @@ def test_ten_thousand_are_let_go_in_few_statements(
     assert journal_of(acme, incident.pk)[-2:] == ["run_waived", "resolved"]
 
 
+def test_the_sweep_reads_open_incidents_by_their_index(acme: Tenant) -> None:
+    asked: dict[str, Any] = {"seen_at": quiet.FIRST[0], "id": quiet.FIRST[1], "limit": 200}
+    with pipeline(), connection.cursor() as cursor:
+        cursor.execute("set local enable_seqscan = off")  # as with more than a handful of rows
+        cursor.execute(f"explain {quiet._QUIET}", asked)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "incident_quiet" in plan
+
+
 def test_the_poller_sweeps_it(acme: Tenant, time_travel: Travel) -> None:
     failed(acme)
     time_travel(hours=2)
     assert poller.sweep_once(poller.seldom()) == 1
+
+
+# --- how long quiet is -------------------------------------------------------------------------
+
+WORKFLOWS = "/api/v1/workflows"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [({}, 60), ({"quiet_minutes": 5}, 5), ({"quiet_minutes": None}, None)],
+)
+def test_a_workflow_is_registered_with_its_quiet_time(
+    acme: Tenant, said: dict[str, Any], kept: int | None
+) -> None:
+    api = Api(key_of(acme))
+    made = api.post(WORKFLOWS, {"slug": "nightly"} | said)
+    assert (made.status_code, made.json()["quiet_minutes"]) == (201, kept)
+    assert api.get(WORKFLOWS).json()["results"][0]["quiet_minutes"] == kept
+
+
+@pytest.mark.parametrize("said", [0, -1, 525_601, 1.5, "60", True])
+def test_a_quiet_time_that_is_none_is_refused(acme: Tenant, said: Any) -> None:
+    refused = Api(key_of(acme)).post(WORKFLOWS, {"slug": "nightly", "quiet_minutes": said})
+    assert (refused.status_code, refused.json()["code"]) == (422, "validation_failed")
+
+
+def test_staff_change_it_in_the_admin(acme: Tenant, staff: User) -> None:
+    workflow = WorkflowFactory(tenant=acme)
+    client = signed_in(staff)
+    url = f"/admin/tenants/workflow/{workflow.pk}/change/"
+    for typed, kept in (("5", 5), ("", None)):
+        client.post(url, {"name": "Nightly", "idempotent": "key", "quiet_minutes": typed})
+        with bound(acme.pk):
+            workflow.refresh_from_db()
+        assert workflow.quiet_minutes == kept
+    assert "resolves itself" in client.get(url).content.decode()
+    client.post(url, {"name": "Nightly", "idempotent": "key", "quiet_minutes": "0"})
+    with bound(acme.pk):
+        workflow.refresh_from_db()
+    assert workflow.quiet_minutes is None

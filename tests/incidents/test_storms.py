@@ -216,8 +216,10 @@ def test_its_page_lists_them_and_theirs_lead_back(acme: Tenant, alice: User) -> 
     child = client.get(children[0].get_absolute_url()).content.decode()
     assert f"part of storm {storm}" in child
     assert storm.get_absolute_url() in child
-    told = Api(key_of(acme)).get(f"/api/v1/incidents/{storm.pk}")
+    api = Api(key_of(acme))
+    told = api.get(f"/api/v1/incidents/{storm.pk}")
     assert (told.status_code, told.json()["event_count"]) == (200, 0)
+    assert api.get(f"/api/v1/incidents?parent={storm.pk}").json()["count"] == MANY
 
 
 def test_what_outlasts_the_storm_is_told_after_it(acme: Tenant) -> None:

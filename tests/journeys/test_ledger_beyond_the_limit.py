@@ -57,6 +57,13 @@ def test_the_first_keep_their_plans_and_the_others_wait_for_a_person(
     assert sorted(call["run_id"] for call in stage.calls) == ["run-0", "run-1", "run-2"]
 
 
+def test_one_that_waits_and_comes_through_alone_waits_no_more(stage: Stage) -> None:
+    fail(stage, 0, 1, 2, 3)
+    stage.succeeds("run-3")
+    stage.turn()
+    assert (stage.states()[3], notes(stage)[3]) == ("recovered_auto", "")
+
+
 def test_the_limit_counts_what_is_hurt_not_what_was_ever_planned(stage: Stage) -> None:
     for n in range(3 * LIMIT):
         fail(stage, n)
