@@ -2,10 +2,12 @@
 
 from contextlib import suppress
 from random import Random
+from threading import Event
 from uuid import UUID
 
 import pytest
 
+from events.models import PendingEvent
 from incidents import aliases, detection, lifecycle, merging
 from incidents.lifecycle import TransitionRefused
 from incidents.merging import MergeRefused, NotGroupedHere
@@ -116,23 +118,32 @@ def test_merging_beside_digests_loses_nothing(acme: Tenant) -> None:
     ]
     submit_all(acme, bodies)
 
+    is_over = Event()
+
     def work(number: int) -> int:
         done = 0
-        if number < 2:
-            while n_digested := detection.digest(limit=6):
-                done += n_digested
-            return done
-        for _ in range(6):
-            merge(target, other)
-            split(target, other)
-        merge(target, other)
+        if number == 2:
+            done = _merge_and_split_until_digested(target, other)
+            is_over.set()
+        while not is_over.is_set():  # it claims nothing while a merge has the turn
+            done += detection.digest(limit=6)
         return done
 
-    digested = at_once(3, work)
-    digest_all()
-    assert digested[0] + digested[1] > 0
+    *digested, n_merges = at_once(3, work)
+    assert sum(digested) == 120
+    assert n_merges > 1  # some were beside digests
     assert_books_balance(acme, failures=122)
     assert (again(target).event_count, again(other).event_count) == (122, 0)
+
+
+def _merge_and_split_until_digested(target: Incident, other: Incident) -> int:
+    for n_merges in range(1, 500):
+        merge(target, other)
+        with bound(target.tenant_id):
+            if not PendingEvent.objects.for_tenant(target.tenant_id).exists():
+                return n_merges
+        split(target, other)
+    raise AssertionError("the digests never had their turn")
 
 
 @pytest.mark.django_db(transaction=True)
