@@ -20,7 +20,7 @@ from incidents.states import OPEN
 from safety.models import CircuitBreaker
 from tenants.models import JournalEntry
 
-RUNS_SHOWN = 25
+RUNS_SHOWN = 10  # the rest has a page of its own
 CHILDREN_SHOWN = 50
 LINES_SHOWN = 100
 SPANS = {"24h": evidence.DAY_HOURS, "7d": evidence.WEEK_HOURS}
