@@ -14,8 +14,9 @@ from incidents.console import Reader
 from incidents.models import Decision, Incident, Run
 from incidents.presentation import chart, details, grouped, members, rows, timeline
 from incidents.presentation import runs as run_words
+from incidents.presentation.figures import Chart, Span
 from incidents.presentation.rows import Surroundings
-from incidents.presentation.shapes import Chart, Detail, Span, Storm, Why
+from incidents.presentation.shapes import Detail, Storm, Why
 from incidents.states import OPEN
 from safety.models import CircuitBreaker
 from tenants.models import JournalEntry

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from incidents.evidence import hour_of
-from incidents.presentation.shapes import Bar, Chart
+from incidents.presentation.figures import Bar, Chart
 
 HEIGHT = 22  # of the highest bar; the drawing is two units higher
 _STEP, _WIDTH = 4, 3

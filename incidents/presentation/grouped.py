@@ -6,8 +6,9 @@ from datetime import datetime
 
 from incidents.analysis.similarity import Likeness
 from incidents.models import Incident
+from incidents.presentation.figures import Apart, Component, Piece
 from incidents.presentation.rows import Surroundings, pill
-from incidents.presentation.shapes import Apart, Component, Neighbour, Piece
+from incidents.presentation.shapes import Neighbour
 
 _NAMES = {"event_type": "Event type", "template": "Text", "message": "Text"}
 _TEXTS = frozenset({"template", "message"})

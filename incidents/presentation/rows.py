@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from incidents.models import Incident
-from incidents.presentation.shapes import Chart, Ledger, NextStep, Outlook, Pill, Row
+from incidents.presentation.figures import Chart
+from incidents.presentation.shapes import Ledger, NextStep, Outlook, Pill, Row
 from incidents.states import OPEN, Choice, Status
 from safety.models import CircuitBreaker
 from safety.states import BreakerStatus, Forced

@@ -8,7 +8,8 @@ from django.urls import reverse
 
 from incidents.evidence import Tally
 from incidents.models import Incident, Run
-from incidents.presentation.shapes import Count, NextStep, Pill, RunLine, Share, Verb
+from incidents.presentation.figures import Count, Share
+from incidents.presentation.shapes import NextStep, Pill, RunLine, Verb
 from incidents.states import UNRECOVERED, RunState
 
 PILLS = {

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from incidents.presentation.figures import Apart, Chart, Component, Count, Share, Span
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -70,30 +72,6 @@ class Ledger:
     def percent(self) -> int:
         """Of runs that nobody waits for any more."""
         return 100 * (self.affected - self.left) // self.affected if self.affected else 0
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One hour with events, in the units of its chart's drawing."""
-
-    x: int
-    y: int
-    height: int
-    is_spike: bool
-    label: str
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Events by the hour. `label` says in words what the bars show."""
-
-    span: str  # 24 hours
-    width: int
-    bars: tuple[Bar, ...]
-    peak: int
-    total: int
-    label: str
-    ticks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -179,52 +157,6 @@ class RunLine:
 
 
 @dataclass(frozen=True)
-class Count:
-    """A number of runs and where they are listed."""
-
-    n: int
-    word: str
-    url: str
-
-
-@dataclass(frozen=True)
-class Share:
-    """Runs of one fate. `kind` colours its part of the meter; `x` and `width` are of 100."""
-
-    kind: str
-    word: str
-    n: int
-    url: str
-    x: float
-    width: float
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Part of a text; `varies` where the events differ."""
-
-    text: str
-    varies: bool = False
-
-
-@dataclass(frozen=True)
-class Component:
-    """One part of a signature."""
-
-    name: str
-    pieces: tuple[Piece, ...]
-
-
-@dataclass(frozen=True)
-class Apart:
-    """A component in which two incidents differ."""
-
-    name: str
-    here: tuple[Piece, ...]
-    there: tuple[Piece, ...]
-
-
-@dataclass(frozen=True)
 class Neighbour:
     """Another incident, and what keeps it apart from this one."""
 
@@ -246,15 +178,6 @@ class Why:
     signature: str
     version: int
     neighbours: tuple[Neighbour, ...]
-
-
-@dataclass(frozen=True)
-class Span:
-    """How far back the chart looks."""
-
-    label: str
-    url: str
-    is_current: bool
 
 
 @dataclass(frozen=True)
