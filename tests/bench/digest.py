@@ -1,0 +1,93 @@
+"""The only place that measures the digest: events a second, from the inbox to incidents, runs and links.
+
+python -m tests.bench.digest [--events 10000] [--profile]
+"""
+
+import argparse
+import cProfile
+import os
+import pstats
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests import conftest, databases
+
+ROUNDS = 3
+STORED_AT_ONCE = 1000
+Body = Callable[[int], dict[str, Any]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--profile", action="store_true")
+    asked = parser.parse_args()
+    owner = databases.prepare(conftest.RUN)
+    # Tests do without it; a figure that leaves it out would be none.
+    owner.connection.execute(f"alter database {databases.NAME} set synchronous_commit = on")
+    print(
+        f"{asked.events} events a round, median of {ROUNDS}, load average {os.getloadavg()[0]:.1f}"
+    )
+    for name, body in _kinds().items():
+        rates = sorted(_round(owner, asked.events, body) for _ in range(ROUNDS))
+        print(
+            f"{name:<40} {rates[ROUNDS // 2]:7,.0f} events/s  (of {', '.join(f'{r:,.0f}' for r in rates)})"
+        )
+    if asked.profile:
+        _profile(owner, asked.events, _kinds()["one signature, a run each"])
+
+
+def _kinds() -> dict[str, Body]:
+    from tests.cast import failure
+
+    return {
+        "one signature, a run each": lambda n: {"run_id": f"run-{n}"},
+        "one signature, no runs": lambda n: {"payload": failure(amount=n)},
+        "one signature, ten events a run": lambda n: {
+            "run_id": f"run-{n // 10}",
+            "payload": failure(n=n),
+        },
+        "a thousand signatures, a run each": lambda n: {
+            "run_id": f"run-{n}",
+            "payload": failure(error_code=f"code_{n % 1000}"),
+        },
+    }
+
+
+def _round(owner: databases.Owner, n_events: int, body: Body) -> float:
+    """Events a second of one round on an empty database."""
+    _store(owner, n_events, body)
+    began = time.perf_counter()
+    _digest()
+    return n_events / (time.perf_counter() - began)
+
+
+def _store(owner: databases.Owner, n_events: int, body: Body) -> None:
+    from tests.cast import submit_all
+    from tests.factories import TenantFactory
+
+    owner.empty()
+    tenant = TenantFactory(name="Acme", slug="acme")
+    for first in range(0, n_events, STORED_AT_ONCE):
+        numbers = range(first, min(first + STORED_AT_ONCE, n_events))
+        submit_all(tenant, [body(number) for number in numbers])
+    owner.connection.execute("vacuum analyze")  # as autovacuum would, between bursts
+
+
+def _digest() -> None:
+    from incidents import detection
+
+    while detection.digest():
+        pass
+
+
+def _profile(owner: databases.Owner, n_events: int, body: Body) -> None:
+    _store(owner, n_events, body)
+    profile = cProfile.Profile()
+    profile.runcall(_digest)
+    pstats.Stats(profile).sort_stats("cumulative").print_stats(60)
+
+
+if __name__ == "__main__":
+    main()
