@@ -161,8 +161,7 @@ class IncidentEvents(OneIncident):
 
     def get(self, request: Request, pk: UUID) -> Response:
         links = EventLink.objects.for_tenant(self.caller.tenant).filter(incident_id=pk)
-        mine = events_of(self.caller.tenant.id).filter(pk__in=links.values("pk"))
-        return self.listing.answer(request, mine)
+        return self.listing.answer(request, events_of(self.caller.tenant.id), keys=links)
 
 
 class IncidentDecisions(OneIncident):

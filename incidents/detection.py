@@ -4,28 +4,27 @@
 2. Digest (a transaction of the tenant): take the leased rows out of the inbox and write everything they mean.
 A crash between the two loses nothing: the lease lapses and the rows are claimed again, in smaller groups each time,
 until what kills its worker is alone. A batch that raises is halved at once. An event that broke three tries alone,
-by raising or by killing, is set aside, visible, and stops nobody.
+by raising or by killing, is set aside, visible, and stops nobody (`inbox`).
 """
 
 import json
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, connection
-from psycopg.errors import DeadlockDetected
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from awfdrs_site.lib import correlation, metrics
 from awfdrs_site.lib.failpoints import failpoint
-from events.models import Event, PendingEvent
+from events.models import Event
 from incidents import (
     aliases,
     grouping,
     hours,
+    inbox,
     learning,
     lifecycle,
     outcome_rules,
@@ -35,6 +34,7 @@ from incidents import (
     turns,
 )
 from incidents.analysis.outcome import Outcome
+from incidents.inbox import Claim
 from incidents.models import Incident
 from incidents.reading import Reading
 from incidents.states import OPEN
@@ -42,107 +42,32 @@ from safety import breaker
 from safety.breaker_step import Outcome as BreakerOutcome
 from tenants import journal, scoping
 from tenants.journal import SYSTEM
-from tenants.models import Vendor, Workflow
+from tenants.models import Vendor
 
 logger = logging.getLogger(__name__)
 
 BATCH = 1000
-# How many events share the first try, the second and so on: whoever died may have died of one of them.
-SHARED = (BATCH, 250, 60, 15, 4, 1, 1, 1)
-TRIES = len(SHARED)
-ALONE = SHARED.index(1) + 1  # the first try that an event has to itself
 DEADLOCK_TRIES = 3
 VENDOR_LIMIT = 1000  # self-registered vendors per tenant; further names count as this one
 OTHER_VENDOR = "other"
 
-# Only those whose turn it is: whoever waits for another's batch would hoard events meanwhile, and lose them to
-# the next when it waits too long. One group at a time, so that every try that is counted was made: whatever is
-# fresh, or of one tenant's events what was tried as often as the first. Half of the time that is the least tried,
-# so that many small groups hold up nobody, else the oldest. The lease covers the way to the digest; there the
-# rows are locked, and nobody claims them however long it takes.
-_CLAIM = f"""
-with oldest as materialized (
-  select id, tenant_id, attempts from events_pendingevent
-  where poisoned_at is null and (lease_until is null or lease_until < awf_now())
-  order by id limit %(limit)s
-), waiting as materialized (
-  select distinct tenant_id from oldest
-), free as materialized (
-  select tenant_id from waiting where {turns.IS_FREE}
-), ready as materialized (
-  select oldest.* from oldest join free using (tenant_id)
-), head as materialized (
-  select tenant_id, attempts from ready
-  order by case when (select random() < 0.5) then attempts else 0 end, id limit 1
-), due as materialized (
-  select ready.id from ready, head
-  where ready.attempts = head.attempts and (head.attempts = 0 or ready.tenant_id = head.tenant_id)
-  order by ready.id
-  limit (select least(%(limit)s, (%(shared)s::int[])[least(attempts + 1, %(tries)s)]) from head)
-)
-update events_pendingevent pending
-set lease_token = nextval('awf_lease'), lease_until = awf_now() + interval '5 seconds',
-    attempts = pending.attempts + 1
-from due
-where pending.id = due.id
-  -- again: whoever had the turn when this statement began may have claimed them before it was ours
-  and pending.poisoned_at is null and (pending.lease_until is null or pending.lease_until < awf_now())
-returning pending.tenant_id, pending.id, pending.lease_token, pending.attempts
-"""  # noqa: S608  # of constants
-_TAKE = """
-with taken as (
-  delete from events_pendingevent pending
-  using unnest(%(ids)s::uuid[], %(tokens)s::bigint[]) as leased (id, token)
-  where pending.tenant_id = %(tenant)s and pending.id = leased.id and pending.lease_token = leased.token
-  returning pending.id
-)
-select event.* from taken join events_event event on event.tenant_id = %(tenant)s and event.id = taken.id
-order by event.id
-"""
 _LINK = """
 insert into incidents_eventlink (id, tenant_id, outcome, incident_id, run_id, signature)
 select id, %s, outcome, incident_id, run_id, signature
 from json_to_recordset(%s::json) as given
   (id uuid, outcome text, incident_id uuid, run_id uuid, signature text)
 """
-_BROKE = """
-update events_pendingevent
-set attempts = greatest(attempts, %(alone)s),
-    poisoned_at = case when attempts >= %(tries)s then awf_now() end
-where tenant_id = %(tenant)s and id = %(id)s and lease_token = %(token)s and poisoned_at is null
-returning poisoned_at is not null
-"""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """An inbox row we hold until its lease lapses."""
-
-    id: UUID
-    token: int
-    attempts: int
 
 
 def digest(*, limit: int = BATCH) -> int:
     """Digest up to `limit` events, whatever tenant they are of; returns how many it claimed."""
-    claimed = _claim(limit)
+    claimed = inbox.claim(limit)
     for tenant_id, claims in claimed.items():
-        if claims[0].attempts > TRIES:  # alone, three times, and nobody lived to tell
-            _broke(tenant_id, claims[0])
+        if claims[0].attempts > inbox.TRIES:  # alone, three times, and nobody lived to tell
+            inbox.broke(tenant_id, claims[0])
         else:
             _try(tenant_id, claims)
     return sum(map(len, claimed.values()))
-
-
-def _claim(limit: int) -> dict[UUID, list[Claim]]:
-    claimed: dict[UUID, list[Claim]] = defaultdict(list)
-    asked: dict[str, Any] = {"limit": limit, "shared": list(SHARED), "tries": TRIES}
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_CLAIM, asked)
-        for tenant_id, event_id, token, attempts in cursor.fetchall():
-            claimed[tenant_id].append(Claim(event_id, token, attempts))
-    failpoint("group.after_claim")
-    return claimed
 
 
 def _try(tenant_id: UUID, claims: Sequence[Claim]) -> None:
@@ -150,30 +75,15 @@ def _try(tenant_id: UUID, claims: Sequence[Claim]) -> None:
     try:
         with metrics.timed(metrics.DETECTION_SECONDS):
             _digest_claims(tenant_id, claims)
-    except Exception:
+    except Exception as failure:
         logger.exception("digest of %s events failed", len(claims))
+        if isinstance(failure.__cause__, LockNotAvailable):
+            return  # somebody holds rows of the tenant for long: when the lease is over they are tried again
         if len(claims) == 1:
-            return _broke(tenant_id, claims[0])
+            return inbox.broke(tenant_id, claims[0])
         middle = len(claims) // 2
         _try(tenant_id, claims[:middle])
         _try(tenant_id, claims[middle:])
-
-
-def _broke(tenant_id: UUID, claim: Claim) -> None:
-    """From now on it is tried alone; after three such tries not at all."""
-    asked: dict[str, Any] = {
-        "tenant": tenant_id,
-        "id": claim.id,
-        "token": claim.token,
-        "alone": ALONE,
-        "tries": TRIES,
-    }
-    with scoping.bound(tenant_id) as now, connection.cursor() as cursor:
-        cursor.execute(_BROKE, asked)
-        row = cursor.fetchone()
-        if row and row[0]:
-            pending = PendingEvent.objects.for_tenant(tenant_id).get(pk=claim.id)
-            journal.record(pending, "poisoned", by=SYSTEM, at=now, tries=pending.attempts)
 
 
 def _digest_claims(tenant_id: UUID, claims: Sequence[Claim]) -> None:
@@ -190,7 +100,7 @@ def _digest_once(tenant_id: UUID, claims: Sequence[Claim]) -> None:
     with scoping.bound(tenant_id, durable=True) as now:
         turns.take(tenant_id)
         _plan_anew()
-        events = _take(tenant_id, claims)
+        events = inbox.take(tenant_id, claims)
         if events:
             with correlation.correlated(events[0].correlation_id):
                 _write(tenant_id, _read(tenant_id, events), now=now)
@@ -206,20 +116,6 @@ def _plan_anew() -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute("discard plans")
-
-
-def _take(tenant_id: UUID, claims: Sequence[Claim]) -> list[Event]:
-    """Those that are still ours, in order of arrival; each workflow is loaded once, not once an event."""
-    asked = {
-        "tenant": tenant_id,
-        "ids": [claim.id for claim in claims],
-        "tokens": [claim.token for claim in claims],
-    }
-    events: list[Event] = list(Event.objects.for_tenant(tenant_id).raw(_TAKE, asked))
-    workflows = Workflow.objects.for_tenant(tenant_id).in_bulk({e.workflow_id for e in events})
-    for event in events:
-        event.workflow = workflows[event.workflow_id]
-    return events
 
 
 def _read(tenant_id: UUID, events: Sequence[Event]) -> list[Reading]:

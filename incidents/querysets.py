@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from incidents.states import OPEN, UNRECOVERED, RunState, Status
+from incidents.states import CLOSED, OPEN, UNRECOVERED, RunState, Status
 from tenants.querysets import TenantQuerySet
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ class IncidentQuerySet(TenantQuerySet["Incident"]):
         return self.filter(status__in=OPEN)
 
     def closed(self) -> Self:
-        return self.exclude(status__in=OPEN)
+        return self.filter(status__in=CLOSED)
 
     def needs_attention(self) -> Self:
         """Open incidents whose recovery is not simply under way."""

@@ -52,6 +52,7 @@ class RunState(TextChoices):
 
 
 OPEN = (Status.DETECTED, Status.ANALYZING, Status.ESCALATED)
+CLOSED = (Status.RESOLVED, Status.IGNORED)
 UNRECOVERED = (RunState.FAILED, RunState.RETRY_SCHEDULED)
 
 ALLOWED: dict[str, tuple[str, ...]] = {

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db.models import Sum
 
 from events.models import Event, PendingEvent
-from incidents import detection, reading, turns
+from incidents import detection, inbox, reading, turns
 from incidents.models import AffectedRun, EventLink, IncidentHour
 from incidents.reading import Reading
 from tenants import scoping
@@ -41,7 +41,7 @@ NURSERY = """
 import os, signal, sys, time
 import django; django.setup()
 from django.db import connections
-from incidents import detection
+from incidents import detection, inbox
 from incidents.models import Incident
 from safety import rules
 from tenants import scoping
@@ -72,13 +72,13 @@ def digest():
 # What a first implementation does: look at the count, add its own events, write the sum.
 READ_THEN_WRITE = """
 def digest():
-    claimed = detection._claim(100)
+    claimed = inbox.claim(100)
     for tenant_id, claims in claimed.items():
         mine = Incident.objects.for_tenant(tenant_id)
         with scoping.bound(tenant_id):
             before = mine.get().event_count
         with scoping.bound(tenant_id):
-            events = detection._take(tenant_id, claims)
+            events = inbox.take(tenant_id, claims)
             mine.update(event_count=before + len(events))
     return len(claimed)
 """
@@ -257,7 +257,7 @@ def test_an_event_that_kills_its_workers_is_set_aside_and_takes_no_other_with_it
     # other tenants never wait, and after each lease fewer of its own batch are left
     assert only_incident(globex).event_count == 1
     assert counts[:5] == [50, 240, 285, 296, 299]
-    assert deaths == detection.TRIES
+    assert deaths == inbox.TRIES
     assert only_incident(acme).event_count == 299
     assert journal_of(acme, verdicts[137].event_id) == ["poisoned"]
     assert waiting(acme) == 1  # visible, and left alone

@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 from awfdrs_site.lib import clock, rfc3339
 from awfdrs_site.lib.failpoints import FailpointReached
 from events.models import Event, PendingEvent
-from incidents import detection, lifecycle, reading, tasks
+from incidents import detection, inbox, lifecycle, reading, tasks
 from incidents.models import AffectedRun, EventLink, Incident, Run
 from incidents.reading import Reading
 from incidents.states import RunState, Status
@@ -411,7 +411,7 @@ def test_a_poison_event_stops_nobody_and_is_set_aside_after_three_tries(
         digest_all()
     with bound(acme.pk):
         aside = PendingEvent.objects.for_tenant(acme).get()
-    assert (aside.pk, aside.attempts) == (bad, detection.TRIES)
+    assert (aside.pk, aside.attempts) == (bad, inbox.TRIES)
     assert aside.poisoned_at is not None
     # visible, and left alone from now on
     assert journal_of(acme, bad) == ["poisoned"]
@@ -429,7 +429,7 @@ def test_an_event_that_broke_a_try_is_never_in_a_batch_with_others_again(
     sizes: list[int] = []
     real = detection._digest_claims
 
-    def counted(tenant_id: UUID, claims: list[detection.Claim]) -> None:
+    def counted(tenant_id: UUID, claims: list[inbox.Claim]) -> None:
         sizes.append(len(claims))
         real(tenant_id, claims)
 
@@ -466,7 +466,7 @@ def test_a_worker_that_wakes_up_after_its_lease_changes_nothing(
     acme: Tenant, time_travel: Travel
 ) -> None:
     submit_all(acme, [event(run_id=f"r{n}") for n in range(3)])
-    asleep = detection._claim(10)
+    asleep = inbox.claim(10)
     time_travel(**LEASE)
     assert digest_all() == 3
     # G8: the fencing token of its claim is not the row's any more
@@ -480,9 +480,9 @@ def test_a_stale_claim_takes_nothing_from_the_worker_that_has_it_now(
     acme: Tenant, time_travel: Travel
 ) -> None:
     submit(acme)
-    asleep = detection._claim(10)
+    asleep = inbox.claim(10)
     time_travel(**LEASE)
-    working = detection._claim(10)
+    working = inbox.claim(10)
     detection._try(acme.pk, asleep[acme.pk])
     assert incidents_of(acme) == []
     detection._try(acme.pk, working[acme.pk])

@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError, connections
 from psycopg.errors import DeadlockDetected
 
-from incidents import detection, lifecycle
+from incidents import detection, inbox, lifecycle
 from incidents.models import Incident, Run
 from tenants.journal import SYSTEM
 from tenants.models import Tenant
@@ -125,7 +125,7 @@ def test_a_batch_that_lost_a_deadlock_is_digested_again_at_once(
     submit_all(acme, [event(run_id=f"run-{n}") for n in range(5)])
     real, sizes = detection._digest_once, list[int]()
 
-    def unlucky(tenant_id: object, claims: list[detection.Claim]) -> None:
+    def unlucky(tenant_id: object, claims: list[inbox.Claim]) -> None:
         sizes.append(len(claims))
         if len(sizes) < detection.DEADLOCK_TRIES:
             raise OperationalError("deadlock detected") from DeadlockDetected()
