@@ -29,7 +29,7 @@ WHOLLY_TESTED := */states.py,*/lifecycle.py,*/ledger.py,safety/breaker.py,safety
 	incidents/templates.py
 MEASURE := $(PYTHON) -m coverage report --skip-covered
 
-.PHONY: help run dev test check fmt bench-grouping browser
+.PHONY: help run dev test check fmt bench-grouping bench-digest bench-console browser
 .DEFAULT_GOAL := help
 
 help:
@@ -69,6 +69,12 @@ fmt: $(INSTALLED) ## format and mend what ruff can; templates stay as they are w
 
 bench-grouping: $(INSTALLED) ## how well real logs are grouped, beside plain masking; LOGHUB=directory
 	@$(ALONE) LOGHUB="$(LOGHUB)" $(PYTHON) -m tests.bench.grouping
+
+bench-digest: $(INSTALLED) ## events a second from the inbox to incidents; ARGS="--profile" says where the time goes
+	@$(ALONE) $(PYTHON) -m tests.bench.digest $(ARGS)
+
+bench-console: $(INSTALLED) ## lists, details, moves at a million events; ARGS="--plans" shows what is slow
+	@$(ALONE) $(PYTHON) -m tests.bench.console $(ARGS)
 
 # Debian may ship Python without ensurepip: then the system's pip fills the new environment.
 $(INSTALLED): requirements.txt requirements-dev.txt
