@@ -194,7 +194,7 @@ def _permissions(facts: Facts) -> Iterator[Gate]:
 def storm_gate(storm: Storm, *, is_approved: bool = False) -> Gate:
     """Storms pay once: the runs beyond the limit wait for a person, those before keep their plans."""
     passes = storm.hurt <= storm.limit or is_approved
-    value = f"{storm.hurt:,} runs not recovered"
+    value = f"{storm.hurt:,} not recovered"
     why = f"More than {storm.limit:,} runs are hurt: those beyond wait for a person."
     return Gate(
         "storm",

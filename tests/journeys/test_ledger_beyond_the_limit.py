@@ -83,10 +83,10 @@ def test_the_gate_says_so_wherever_people_look(stage: Stage, alice: object) -> N
     told = api.get(path).json()
     [gate] = told["next"]["gates"]
     assert (gate["name"], gate["passed"], gate["limit"]) == ("storm", False, "3")
-    assert (gate["value"], gate["detail"]) == ("5 runs not recovered", WHY)
+    assert (gate["value"], gate["detail"]) == ("5 not recovered", WHY)
     # the decision keeps what it saw when it was made
     [then] = [g for g in told["decisions"][0]["gates"] if g["name"] == "storm"]
-    assert (then["passed"], then["value"]) == (True, "2 runs not recovered")
+    assert (then["passed"], then["value"]) == (True, "2 not recovered")
     page = signed_in(alice).get(f"/incidents/{only(stage).pk}/")  # type: ignore[arg-type]
     assert WHY in page.content.decode()
 
