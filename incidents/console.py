@@ -121,7 +121,8 @@ def _tab(reader: Reader, tab: str) -> IncidentQuerySet:
 def _attention(reader: Reader) -> Q:
     """Open incidents whose recovery is not simply under way, and those that wait for an approval."""
     waiting = reader.above.waiting_for_people(reader.tenant_id)
-    return Q(status__in=(Status.DETECTED, Status.ESCALATED)) | Q(pk__in=waiting)
+    others = Q(status=Status.ANALYZING) & waiting
+    return Q(status__in=(Status.DETECTED, Status.ESCALATED)) | others
 
 
 def _text(words: str) -> Q:

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 from incidents.presentation.figures import Apart, Chart, Component, Count, Share, Span
 
 
@@ -33,13 +35,13 @@ Outlooks = Callable[[UUID, Sequence[UUID]], Mapping[UUID, Outlook]]
 @dataclass(frozen=True)
 class Above:
     """What the layer above knows of incidents: (tenant id, incident ids) -> outlooks, and
-    tenant id -> the incidents that wait for a person (ids, or a subquery of them)."""
+    tenant id -> what is true of the incidents with something to approve."""
 
     outlooks: Outlooks
-    waiting_for_people: Callable[[UUID], Any]
+    waiting_for_people: Callable[[UUID], Q]
 
 
-NOTHING_ABOVE = Above(lambda _tenant_id, _incident_ids: {}, lambda _tenant_id: ())
+NOTHING_ABOVE = Above(lambda _tenant_id, _incident_ids: {}, lambda _tenant_id: Q(pk__in=()))
 
 
 @dataclass(frozen=True)
