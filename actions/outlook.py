@@ -52,7 +52,7 @@ def waiting_for_people(tenant_id: UUID) -> Q:
     mine = Action.objects.for_tenant(tenant_id).filter(status=Status.AWAITING_APPROVAL)
     merged = mine.filter(incident__merged_into__isnull=False)
     own = Exists(mine.filter(incident=OuterRef("pk")))
-    return Q(own) | Q(pk__in=merged.values("incident__merged_into"))
+    return Q(own, merged_into=None) | Q(pk__in=merged.values("incident__merged_into"))
 
 
 def has_open(tenant_id: UUID, incident_id: UUID) -> bool:

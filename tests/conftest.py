@@ -47,17 +47,6 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.cast"]
 
 
-# These walk what faster tests cover line by line; traced, they take half as long again.
-UNTRACED = {
-    "browser",
-    "architecture",
-    "test_walls.py",
-    "test_look.py",
-    "test_access_matrix.py",
-    "test_up.py",
-}
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest story first, so that nobody waits for it; browsers last.
@@ -65,9 +54,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Playwright leaves an event loop running, and no asynchronous test can start after it.
     """
     items.sort(key=lambda item: ("browser" in item.path.parts, "longest" not in item.keywords))
-    for item in items:
-        if UNTRACED & set(item.path.parts):
-            item.add_marker("no_cover")
 
 
 @pytest.fixture(scope="session")

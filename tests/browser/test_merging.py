@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from incidents.models import Incident
 from tests.browser.conftest import AXE, SignIn
-from tests.browser.test_accessibility import _is_fine, _options
+from tests.browser.test_accessibility import WIDTHS, _is_fine, _options
 from tests.support.console import World, incident_of, report
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -19,11 +19,11 @@ def target(cast: World) -> Incident:
     return incident_of(cast.acme, number=1)
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", "wide"), ("dark", "narrow")])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_a_dialog_merges_and_a_button_splits(
-    cast: World, sign_in: SignIn, target: Incident, theme: str, width: str
+    cast: World, sign_in: SignIn, target: Incident, width: str
 ) -> None:
-    page = sign_in(cast.alice, **_options(theme, width))
+    page = sign_in(cast.alice, **_options(width))
     page.add_init_script(path=AXE)
     page.goto(target.get_absolute_url())
     page.get_by_role("link", name="Merge others into this").click()
