@@ -36,7 +36,9 @@ def test_no_page_is_refused_anything_or_scrolls_sideways(
     # refusals by the policy are complaints, which end this test
     page = sign_in(staff, viewport={"width": width, "height": 844}, color_scheme=theme)
     paths = _paths(rows_of(cast.acme, "own"))
-    for path in paths if width == 390 else paths[::5]:  # the narrow page is where things break
+    # each page once, two of three where things break
+    shown = [path for at, path in enumerate(paths) if (at % 3 != 2) == (width == 390)]
+    for path in shown:
         page.goto(path)
         excess = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert excess <= 0, f"{path} scrolls sideways by {excess} px"
