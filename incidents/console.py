@@ -121,8 +121,7 @@ def _tab(reader: Reader, tab: str) -> IncidentQuerySet:
 def _attention(reader: Reader) -> Q:
     """Open incidents whose recovery is not simply under way, and those that wait for an approval."""
     waiting = reader.above.waiting_for_people(reader.tenant_id)
-    others = Q(status=Status.ANALYZING) & waiting
-    return Q(status__in=(Status.DETECTED, Status.ESCALATED)) | others
+    return Q(status__in=(Status.DETECTED, Status.ESCALATED)) | Q(pk__in=waiting)
 
 
 def _text(words: str) -> Q:

@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
-
 from incidents.presentation.figures import Apart, Chart, Component, Count, Share, Span
 
 
@@ -35,13 +33,13 @@ Outlooks = Callable[[UUID, Sequence[UUID]], Mapping[UUID, Outlook]]
 @dataclass(frozen=True)
 class Above:
     """What the layer above knows of incidents: (tenant id, incident ids) -> outlooks, and
-    tenant id -> what is true of the incidents with something to approve."""
+    tenant id -> the incidents that wait for a person (ids, or a subquery of them)."""
 
     outlooks: Outlooks
-    waiting_for_people: Callable[[UUID], Q]
+    waiting_for_people: Callable[[UUID], Any]
 
 
-NOTHING_ABOVE = Above(lambda _tenant_id, _incident_ids: {}, lambda _tenant_id: Q(pk__in=()))
+NOTHING_ABOVE = Above(lambda _tenant_id, _incident_ids: {}, lambda _tenant_id: ())
 
 
 @dataclass(frozen=True)

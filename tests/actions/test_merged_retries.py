@@ -149,7 +149,9 @@ def test_what_waits_for_approval_on_a_member_is_the_targets_to_show(
     merge(target, other)
     with bound(acme.pk):
         retries(acme).filter(pk=action.pk).update(status=Status.AWAITING_APPROVAL)
-        waiting = Incident.objects.for_tenant(acme).filter(outlook.waiting_for_people(acme.pk))
+        waiting = Incident.objects.for_tenant(acme).filter(
+            pk__in=outlook.waiting_for_people(acme.pk)
+        )
         assert list(waiting) == [target]
 
 
