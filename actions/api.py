@@ -43,7 +43,7 @@ URL_FIELDS = ("retry_url", "status_url", "compensate_url")
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """what the verbs of `lifecycle` and `by_hand` raise, as the problems of API.md."""
+    """What the verbs of `lifecycle` and `by_hand` raise, as the problems of API.md."""
     try:
         yield
     except ActionRefused as refused:

@@ -25,13 +25,11 @@ class Grouped:
 
 def follow(tenant_id: UUID, readings: Sequence[Reading]) -> list[Reading]:
     """The readings with the signature that counts them."""
-    hashes = {reading.counted_as for reading in readings if reading.counted_as}
-    mine = SignatureAlias.objects.for_tenant(tenant_id).filter(signature__in=hashes)
-    leads = dict(mine.values_list("signature", "counts_as")) if hashes else {}
-    if not leads:
+    led = leads(tenant_id, (reading.counted_as for reading in readings if reading.counted_as))
+    if not led:
         return list(readings)
     return [
-        replace(reading, counted_as=leads.get(reading.counted_as, reading.counted_as))
+        replace(reading, counted_as=led.get(reading.counted_as, reading.counted_as))
         for reading in readings
     ]
 

@@ -17,7 +17,6 @@ from awfdrs_site.lib.problems import Problem
 from events.api import EventDoor
 from events.models import Event
 from incidents import aliases, evidence, lifecycle
-from incidents.analysis.similarity import Likeness
 from incidents.lifecycle import StaleVersion, TransitionRefused, UnrecoveredRuns
 from incidents.models import Decision, EventLink, Incident
 from incidents.presentation.shapes import NOTHING_ABOVE, Above
@@ -145,7 +144,7 @@ class IncidentDetail(OneIncident):
             "classification": incident.classification,
             "signature_components": incident.signature_components,
             "hypotheses": [],
-            "similar": _similar(incident, evidence.nearest(incident)),
+            "similar": _similar(incident),
         }
         incident.ledger = evidence.tally(incident)  # type: ignore[attr-defined]
         incident.by_hour = _by_hour(incident)  # type: ignore[attr-defined]
@@ -290,12 +289,11 @@ def _by_hour(incident: Incident) -> list[dict[str, Any]]:
     return [{"hour": hour, "n_events": n} for hour, n in hours[incident.pk].items()]
 
 
-def _similar(incident: Incident, alike: Mapping[UUID, Likeness]) -> list[Incident]:
-    others = Incident.objects.for_tenant(incident.tenant_id).filter(pk__in=alike).for_list()
-    found = {other.pk: other for other in others}
-    for pk, other in found.items():
-        other.likeness = alike[pk]  # type: ignore[attr-defined]
-    return [found[pk] for pk in alike]
+def _similar(incident: Incident) -> list[Incident]:
+    others = evidence.neighbours(incident)
+    for other, likeness in others:
+        other.likeness = likeness  # type: ignore[attr-defined]
+    return [other for other, _ in others]
 
 
 def written(incident: Incident) -> Mapping[str, Any]:

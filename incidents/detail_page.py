@@ -11,6 +11,7 @@ from django.urls import reverse
 from events.models import Event
 from incidents import aliases, console, evidence
 from incidents.console import Reader
+from incidents.hours import hour_of
 from incidents.models import Decision, Incident, Run
 from incidents.presentation import chart, details, grouped, members, rows, timeline
 from incidents.presentation import runs as run_words
@@ -105,7 +106,7 @@ def _runs(reader: Reader, incident: Incident) -> Iterable[Run]:
 
 
 def _span_of(reader: Reader, incident: Incident) -> str:
-    age = reader.now - evidence.hour_of(incident.first_seen_at)
+    age = reader.now - hour_of(incident.first_seen_at)
     return "24h" if age < timedelta(hours=evidence.DAY_HOURS) else "7d"
 
 
@@ -115,15 +116,13 @@ def _chart(reader: Reader, incident: Incident, n_hours: int) -> Chart:
 
 
 def _why(reader: Reader, incident: Incident) -> Why:
-    alike = evidence.nearest(incident)
-    others = Incident.objects.for_tenant(reader.tenant_id).filter(pk__in=alike).for_list()
-    found = {other.pk: other for other in others}
     return Why(
         components=grouped.components(evidence.components(incident)),
         signature=incident.signature,
         version=incident.signature_version,
         neighbours=tuple(
-            grouped.neighbour(found[pk], likeness, now=reader.now) for pk, likeness in alike.items()
+            grouped.neighbour(other, likeness, now=reader.now)
+            for other, likeness in evidence.neighbours(incident)
         ),
     )
 

@@ -10,6 +10,7 @@ from django.db.models import Count, Q
 
 from incidents.analysis import similarity
 from incidents.analysis.similarity import Likeness
+from incidents.hours import hour_of
 from incidents.models import Incident, IncidentHour, Run, Template
 from incidents.querysets import RunQuerySet
 from incidents.states import RunState
@@ -62,10 +63,6 @@ def _by_state(runs: RunQuerySet) -> dict[str, int]:
     return dict(runs.order_by().values_list("state").annotate(n=Count("*")))
 
 
-def hour_of(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)
-
-
 def hours(
     tenant_id: UUID, incident_ids: Iterable[UUID], *, n_hours: int, now: datetime
 ) -> dict[UUID, Hours]:
@@ -94,6 +91,14 @@ def nearest(incident: Incident, *, limit: int = NEAREST) -> dict[UUID, Likeness]
     found = {one.pk: similarity.likeness(here, texts[one.pk]) for one in candidates}
     ordered = sorted(found.items(), key=lambda pair: -pair[1].score)  # stable: the latest first
     return {pk: likeness for pk, likeness in ordered[:limit] if likeness.score > 0}
+
+
+def neighbours(incident: Incident) -> list[tuple[Incident, Likeness]]:
+    """The nearest others as rows for a list, nearest first."""
+    alike = nearest(incident)
+    rows = Incident.objects.for_tenant(incident.tenant_id).filter(pk__in=alike).for_list()
+    found = {row.pk: row for row in rows}
+    return [(found[pk], likeness) for pk, likeness in alike.items()]
 
 
 def _candidates(incident: Incident) -> Iterable[Incident]:

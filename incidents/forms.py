@@ -6,12 +6,12 @@ from uuid import UUID
 
 from django import forms
 
+from incidents import merging
 from incidents.models import Incident
 from incidents.states import RunState, Severity, Status
 from tenants.models import Vendor, Workflow
 
 REASON_CHARACTERS = 4000
-MERGED_AT_ONCE = 50
 OFFERED = 200  # more workflows or vendors than this are found by address: ?workflow=slug
 TABS = ("attention", "open", "resolved")
 NUMBER = re.compile(r"(?:inc-)?(\d{1,15})", re.IGNORECASE | re.ASCII)
@@ -110,7 +110,7 @@ class MergeForm(forms.Form):
     incidents = forms.CharField(
         label="Which incidents?",
         max_length=1000,
-        help_text=f"Their numbers, such as INC-12 INC-15; at most {MERGED_AT_ONCE}.",
+        help_text=f"Their numbers, such as INC-12 INC-15; at most {merging.AT_ONCE}.",
     )
     reason = forms.CharField(
         label="Why? (optional)",
@@ -129,8 +129,8 @@ class MergeForm(forms.Form):
             if not NUMBER.fullmatch(word):
                 raise forms.ValidationError(f"“{word}” is no incident's number.")
         numbers = [int(match[1]) for word in words if (match := NUMBER.fullmatch(word))]
-        if len(set(numbers)) > MERGED_AT_ONCE:
-            raise forms.ValidationError(f"At most {MERGED_AT_ONCE} at once.")
+        if len(set(numbers)) > merging.AT_ONCE:
+            raise forms.ValidationError(f"At most {merging.AT_ONCE} at once.")
         mine = Incident.objects.for_tenant(self.tenant_id).filter(number__in=numbers)
         found = {incident.number: incident for incident in mine}
         for number in numbers:

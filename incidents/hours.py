@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -46,12 +47,16 @@ from moved where kept.tenant_id = %(tenant)s and kept.incident_id = %(source)s a
 """
 
 
+def hour_of(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
 def count(tenant_id: UUID, readings: Iterable[Reading], incidents: Mapping[str, Incident]) -> None:
     """Add a digested batch to the buckets of its incidents, whose rows are locked."""
     n_events = Counter(
         (
             str(incidents[reading.counted_as].pk),
-            reading.event.occurred_at.replace(minute=0, second=0, microsecond=0).isoformat(),
+            hour_of(reading.event.occurred_at).isoformat(),
         )
         for reading in readings
         if reading.counted_as

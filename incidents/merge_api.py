@@ -18,18 +18,17 @@ from incidents.merging import MergeRefused, NotGroupedHere, UnknownIncidents
 from incidents.serializers import IncidentSerializer
 from tenants.serializers import IdField, ReasonField, TextField, VerbSerializer
 
-AT_ONCE = 50
 HASH_CHARACTERS = 32
 
 
 class Merge(VerbSerializer):
-    incidents = serializers.ListField(child=IdField(), min_length=1, max_length=AT_ONCE)
+    incidents = serializers.ListField(child=IdField(), min_length=1, max_length=merging.AT_ONCE)
     reason = ReasonField(required=False, allow_blank=True, default="")
 
 
 class Split(VerbSerializer):
     signatures = serializers.ListField(
-        child=TextField(max_length=HASH_CHARACTERS), min_length=1, max_length=AT_ONCE
+        child=TextField(max_length=HASH_CHARACTERS), min_length=1, max_length=merging.AT_ONCE
     )
     reason = ReasonField(required=False, allow_blank=True, default="")
 

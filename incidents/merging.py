@@ -18,6 +18,8 @@ from incidents.states import OPEN
 from tenants import journal
 from tenants.journal import Actor
 
+AT_ONCE = 50  # incidents or signatures of one request
+
 _STANDING = Q(status__in=OPEN) | Q(merged_into__isnull=False)
 
 

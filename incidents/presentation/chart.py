@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from incidents.evidence import hour_of
+from incidents.hours import hour_of
 from incidents.presentation.figures import Bar, Chart
 
 HEIGHT = 22  # of the highest bar; the drawing is two units higher

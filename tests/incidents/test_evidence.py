@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from awfdrs_site.lib import clock
 from incidents import evidence
+from incidents.hours import hour_of
 from incidents.models import Incident, IncidentHour, Template
 from incidents.presentation import grouped, runs
 from tenants import scoping
@@ -72,7 +73,7 @@ def test_the_meter_is_full_and_leaves_out_what_did_not_happen(acme: Tenant) -> N
 def test_hours_come_for_a_page_of_incidents_in_one_query(acme: Tenant) -> None:
     one, other = IncidentFactory(tenant=acme), IncidentFactory(tenant=acme)
     with scoping.bound(acme.pk) as now:
-        hour = evidence.hour_of(now)
+        hour = hour_of(now)
         for incident, back, n in ((one, 0, 3), (one, 23, 4), (one, 24, 9), (other, 1, 5)):
             IncidentHour.objects.create(
                 tenant=acme, incident=incident, hour=hour - timedelta(hours=back), n_events=n
