@@ -71,3 +71,69 @@ REVERSIBLE = (
     ActionType.KILL_SWITCH_ACTIVATE,
     ActionType.KILL_SWITCH_DEACTIVATE,
 )
+
+
+class ApprovalStatus(TextChoices):
+    WAITING = "waiting"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    VOID = "void"  # approved once, and the terms were edited afterwards
+
+
+class CampaignStatus(TextChoices):
+    PLANNED = "planned"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    ABORTED = "aborted"
+
+
+class CampaignRunState(TextChoices):
+    ELIGIBLE = "eligible"
+    INELIGIBLE = "ineligible"
+    CALLED = "called"
+    RECOVERED = "recovered"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    LEFT = "left"  # recovered by itself, or the campaign ended before its turn
+
+
+class EscalationStatus(TextChoices):
+    RUNNING = "running"
+    ACKNOWLEDGED = "acknowledged"
+    ENDED = "ended"  # the incident is over, or every round was told
+
+
+class ChannelKind(TextChoices):
+    EMAIL = "email"
+    SLACK = "slack", "Slack-compatible webhook"
+    PAGERDUTY = "pagerduty", "PagerDuty Events v2"
+    WEBHOOK = "webhook"
+    GITHUB = "github", "GitHub Issues"
+    TICKET = "ticket", "Generic tickets"
+
+
+class DeliveryKind(TextChoices):
+    TRIGGERED = "triggered"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    NOTICE = "notice"
+    TEST = "test"
+    TICKET_OPEN = "ticket_open"
+    TICKET_CLOSE = "ticket_close"
+
+
+class DeliveryStatus(TextChoices):
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    GROUPED = "grouped"  # went out within another message
+    FAILED = "failed"
+
+
+class TicketStatus(TextChoices):
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"

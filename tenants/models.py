@@ -25,6 +25,15 @@ class Tenant(models.Model):
     storm_runs = models.PositiveIntegerField(
         default=200, help_text="Above this many unrecovered runs no further retry is planned alone."
     )
+    max_in_flight = models.PositiveIntegerField(
+        default=100, help_text="Calls under way at once, of all workflows together."
+    )
+    approvals_needed = models.PositiveSmallIntegerField(
+        default=1, help_text="People who must approve what waits for approval."
+    )
+    approval_hours = models.PositiveSmallIntegerField(
+        default=24, help_text="After this long a request for approval expires and is escalated."
+    )
     incident_counter = models.PositiveBigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -101,6 +110,9 @@ class ApiKey(TenantOwned):
 
 class Vendor(TenantOwned):
     name = models.CharField(max_length=100)
+    max_in_flight = models.PositiveIntegerField(
+        default=10, help_text="Calls under way at once: one slow vendor cannot take every worker."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta(TenantOwned.Meta):
@@ -126,6 +138,12 @@ class Workflow(TenantOwned):
         help_text="Only `yes` and `key` are retried without a person.",
     )
     retry_secret_sealed = models.TextField(blank=True, editable=False)
+    # While a secret is replaced both sign, until this moment.
+    previous_secret_sealed = models.TextField(blank=True, editable=False)
+    previous_secret_until = models.DateTimeField(null=True, editable=False)
+    max_in_flight = models.PositiveIntegerField(
+        default=20, help_text="Retries of this workflow under way at once."
+    )
     quiet_minutes = models.PositiveIntegerField(
         null=True,
         blank=True,

@@ -1,7 +1,7 @@
 """Rows for tests that need some: every factory writes inside the block that may write its table."""
 
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -11,7 +11,20 @@ from django.contrib.auth.models import User
 from django.db import models
 from factory.django import DjangoModelFactory
 
-from actions.models import Action, Attempt
+from actions.models import (
+    Action,
+    Approval,
+    ApprovalVote,
+    Attempt,
+    Campaign,
+    CampaignRun,
+    Channel,
+    Delivery,
+    Escalation,
+    EscalationPolicy,
+    EscalationStep,
+    Ticket,
+)
 from awfdrs_site.lib import clock
 from incidents.models import AffectedRun, Decision, Incident, OutcomeRule, Run
 from incidents.states import RunState
@@ -207,3 +220,104 @@ class AttemptFactory(OwnedFactory[Attempt]):
     number = 1
     lease_token = 1
     started_at = factory.LazyFunction(clock.read)
+
+
+class ApprovalFactory(OwnedFactory[Approval]):
+    class Meta:
+        model = Approval
+
+    incident = _of_tenant(IncidentFactory)
+    terms_hash = factory.Sequence(lambda n: f"{n:064x}")
+    requested_by = "AWFDRS"
+    created_at = factory.LazyFunction(clock.read)
+    expires_at = factory.LazyAttribute(lambda asked: asked.created_at + timedelta(hours=24))
+
+
+class ApprovalVoteFactory(OwnedFactory[ApprovalVote]):
+    class Meta:
+        model = ApprovalVote
+
+    approval = _of_tenant(ApprovalFactory)
+    actor_id = factory.Sequence(str)
+    actor_label = "ann"
+    is_for = True
+    at = factory.LazyFunction(clock.read)
+
+
+class CampaignFactory(OwnedFactory[Campaign]):
+    class Meta:
+        model = Campaign
+
+    incident = _of_tenant(IncidentFactory)
+    plan_hash = "0" * 64
+    requested_by = "test"
+    correlation_id = "test"
+    created_at = factory.LazyFunction(clock.read)
+
+
+class CampaignRunFactory(OwnedFactory[CampaignRun]):
+    class Meta:
+        model = CampaignRun
+
+    campaign = _of_tenant(CampaignFactory)
+    run = _of_tenant(RunFactory)
+    place = factory.Sequence(int)
+    state = "eligible"
+
+
+class ChannelFactory(OwnedFactory[Channel]):
+    class Meta:
+        model = Channel
+
+    name = factory.Sequence(lambda n: f"channel {n}")
+    kind = "webhook"
+    url = "https://hooks.example.org/awfdrs"
+
+
+class DeliveryFactory(OwnedFactory[Delivery]):
+    class Meta:
+        model = Delivery
+
+    kind = "triggered"
+    dedupe_key = factory.Sequence(lambda n: f"test:{n}")
+    channel = _of_tenant(ChannelFactory)
+    incident = _of_tenant(IncidentFactory)
+    subject = "INC-1 high: Payment failed"
+    text = "Payment failed."
+    created_at = factory.LazyFunction(clock.read)
+    due_at = factory.SelfAttribute("created_at")
+    expires_at = factory.LazyAttribute(lambda told: told.created_at + timedelta(hours=24))
+
+
+class EscalationPolicyFactory(OwnedFactory[EscalationPolicy]):
+    class Meta:
+        model = EscalationPolicy
+
+    name = factory.Sequence(lambda n: f"policy {n}")
+
+
+class EscalationStepFactory(OwnedFactory[EscalationStep]):
+    class Meta:
+        model = EscalationStep
+
+    policy = _of_tenant(EscalationPolicyFactory)
+    position = factory.Sequence(int)
+    channel = _of_tenant(ChannelFactory)
+
+
+class EscalationFactory(OwnedFactory[Escalation]):
+    class Meta:
+        model = Escalation
+
+    action = _of_tenant(ActionFactory, action_type="escalate")
+    incident = factory.SelfAttribute("action.incident")
+    started_at = factory.LazyFunction(clock.read)
+
+
+class TicketFactory(OwnedFactory[Ticket]):
+    class Meta:
+        model = Ticket
+
+    incident = _of_tenant(IncidentFactory)
+    channel = _of_tenant(ChannelFactory, kind="github")
+    created_at = factory.LazyFunction(clock.read)

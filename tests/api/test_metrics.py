@@ -42,6 +42,15 @@ def value(text: str, name: str, **labels: str) -> float:
     )
 
 
+def test_a_process_that_died_while_it_made_its_file_breaks_nothing(client: Client) -> None:
+    stillborn = metrics.DIRECTORY / "counter_999999.db"
+    stillborn.touch()
+    try:
+        assert "http_requests_total" in read(client)
+    finally:
+        stillborn.unlink()
+
+
 def test_every_promised_name_is_there_with_a_sample_from_the_start(client: Client) -> None:
     names = {line.split("{")[0].split(" ")[0] for line in read(client).splitlines()}
     for name in PROMISED.split():

@@ -9,7 +9,11 @@ from tenants.roles import OURS
 from tests.databases import Owner
 
 # Rows of nobody in particular: every role reads them, only the platform role writes them.
-PLATFORM = {"tenants_platformjournalentry", "safety_globalkillswitch"}
+PLATFORM = {
+    "tenants_platformjournalentry",
+    "safety_globalkillswitch",
+    "actions_platformchannel",
+}
 # A tenant's own row is known by its id.
 TENANT = "tenants_tenant"
 

@@ -19,7 +19,17 @@ from tenants.scoping import OtherTenantInside, UnscopedQuery, bound
 from tests.architecture import catalog
 from tests.cast import decide_all, digest_all, event, failure, key_of, submit_all
 from tests.databases import Owner
-from tests.factories import AttemptFactory, BreakerFactory, MembershipFactory
+from tests.factories import (
+    ApprovalVoteFactory,
+    AttemptFactory,
+    BreakerFactory,
+    CampaignRunFactory,
+    DeliveryFactory,
+    EscalationFactory,
+    EscalationStepFactory,
+    MembershipFactory,
+    TicketFactory,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,6 +44,17 @@ _EMPTY_AFTER_USE = {
 }
 
 
+_REMEDIATION = (
+    AttemptFactory,
+    ApprovalVoteFactory,
+    CampaignRunFactory,
+    DeliveryFactory,
+    EscalationStepFactory,
+    EscalationFactory,
+    TicketFactory,
+)
+
+
 @pytest.fixture
 def both(acme: Tenant, globex: Tenant) -> tuple[Tenant, Tenant]:
     """Two tenants that have used the product: the same outage, told apart only by whose it is."""
@@ -45,7 +66,8 @@ def both(acme: Tenant, globex: Tenant) -> tuple[Tenant, Tenant]:
     digest_all()
     decide_all()
     for tenant in (acme, globex):
-        AttemptFactory(tenant=tenant)
+        for made in _REMEDIATION:
+            made(tenant=tenant)
         with bound(tenant.pk) as now:
             killswitch.activate(
                 tenant_id=tenant.pk,

