@@ -51,11 +51,17 @@ class AttemptLine:
 @dataclass(frozen=True)
 class ActionLine:
     id: UUID
+    url: str
     title: str
     run_id: str
+    workflow: str
+    incident: str
+    incident_title: str
+    incident_url: str
     pill: Pill
     next: str
     at: datetime | None
+    moved_at: datetime  # settled, started or made: the latest of them
     gates: tuple[Gate, ...]
     attempts: tuple[AttemptLine, ...]
     idempotency_key: str
@@ -73,13 +79,20 @@ def lines(actions: Iterable[Action], *, may_act: bool) -> tuple[ActionLine, ...]
 def line(action: Action, *, is_open: bool, may_act: bool) -> ActionLine:
     is_pending = action.status == Status.PENDING
     made, most = action.attempts_made, action.attempts_max
+    incident = action.incident
     return ActionLine(
         id=action.pk,
+        url=reverse("actions:detail", args=[action.pk]),
         title=action.action_type.replace("_", " ").capitalize(),
         run_id=action.run.run_id if action.run else "",
+        workflow=action.workflow.slug if action.workflow else "",
+        incident=str(incident) if incident else "",
+        incident_title=incident.title if incident else "",
+        incident_url=incident.get_absolute_url() if incident else "",
         pill=_pill(action),
         next=f"attempt {made + 1} of {most} in" if is_pending else action.waiting_reason,
         at=action.run_at if is_pending else None,
+        moved_at=action.settled_at or action.started_at or action.created_at,
         gates=tuple(gate(entry) for entry in action.gates) if _is_waiting(action) else (),
         attempts=tuple(attempt_line(attempt) for attempt in action.attempts.all()),
         idempotency_key=action.idempotency_key,

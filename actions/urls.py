@@ -2,10 +2,12 @@
 
 from django.urls import path
 
-from actions import views
+from actions import page_views, views
 
 app_name = "actions"
 urlpatterns = [
+    path("actions/", page_views.action_list, name="list"),
+    path("actions/<uuid:pk>/", page_views.action_detail, name="detail"),
     path("incidents/<uuid:pk>/actions/", views.panel, name="panel"),
     path("runs/<uuid:pk>/actions/", views.run_panel, name="run-panel"),
     path("actions/<uuid:pk>/approve/", views.approve, name="approve"),

@@ -128,6 +128,8 @@ PAGES: dict[str, str] = {
     "runs/<uuid:pk>": "view",
     "runs/<uuid:pk>/waive": "waive",
     "runs/<uuid:pk>/actions": "view",
+    "actions": "view",
+    "actions/<uuid:pk>": "view",
     "actions/<uuid:pk>/approve": "act",
     "actions/<uuid:pk>/reject": "act",
     "kill-switches": "view",
