@@ -1,22 +1,18 @@
 """The start transaction: the gate decides once more, and only "go" commits an attempt as `started`."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import random
-from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
 from django.db.models import Min
 
-from actions import lifecycle
+from actions import calls, lifecycle
 from actions.executors.base import Call
 from actions.lifecycle import Change
 from actions.models import Action, Attempt
 from actions.states import ActionType, Status, Verification
 from awfdrs_site.lib import metrics
-from events.models import Event
 from incidents import decisions
 from incidents.models import Incident
 from incidents.states import UNRECOVERED, RunState
@@ -24,14 +20,12 @@ from incidents.states import Status as IncidentStatus
 from safety import breaker, gate, killswitch, limits, rules
 from safety.breaker import Admitted
 from safety.ruletypes import RateLimit
-from tenants import journal, scoping, secrets
+from tenants import journal, scoping
 from tenants.journal import SYSTEM
-from tenants.models import Membership, Vendor
-from tenants.states import Role
+from tenants.models import Vendor
 
-HTTP_DEADLINE_SECONDS = 10.0
 LEASE_MARGIN = timedelta(
-    seconds=HTTP_DEADLINE_SECONDS + 10
+    seconds=calls.HTTP_DEADLINE_SECONDS + 10
 )  # less lease than this left: start nothing
 HALF_OPEN_POLL = timedelta(seconds=1)  # probes answer soon; their leases end much later
 SPREAD_SECONDS = 0.5  # actions released at one instant do not all come back at it
@@ -161,7 +155,7 @@ def _begin(action: Action, admitted: Admitted | None, *, token: int, now: dateti
     action.waiting_reason = ""
     if action.action_type == ActionType.RETRY:
         action.verification = Verification.PENDING
-    call = _retry_call(action) if action.action_type == ActionType.RETRY else _mail(action)
+    call = calls.of(action, now=now)
     Attempt.objects.create(
         tenant_id=action.tenant_id,
         action=action,
@@ -172,7 +166,7 @@ def _begin(action: Action, admitted: Admitted | None, *, token: int, now: dateti
         is_unattended=not action.parameters.get("approved_by"),
         lease_token=token,
         breaker_epoch=admitted.admission.epoch if admitted else None,
-        request={"url": call.url, "body": dict(call.body), "to": list(call.recipients)},
+        request=calls.as_request(call),
         started_at=now,
     )
     lifecycle.move(
@@ -185,73 +179,3 @@ def _begin(action: Action, admitted: Admitted | None, *, token: int, now: dateti
         run.save(update_fields=["attempted_at", "state", "version"])
         journal.announce(run)
     return call
-
-
-def _retry_call(action: Action) -> Call:
-    workflow = action.workflow
-    assert workflow is not None
-    run = lifecycle.run_of(action)
-    event = Event.objects.for_tenant(action.tenant_id).filter(pk__in=[run.last_event_id]).first()
-    payload: Mapping[str, Any] = event.payload if event else {}
-    incident = lifecycle.incident_of(action)
-    sealed = workflow.retry_secret_sealed
-    secret = (
-        secrets.open_sealed(sealed, tenant_id=action.tenant_id, row_id=workflow.pk)
-        if sealed
-        else ""
-    )
-    timeout = float(action.policy.get("timeout_seconds", HTTP_DEADLINE_SECONDS))
-    return _call(
-        action,
-        url=workflow.retry_url,
-        secrets=(secret,) if secret else (),
-        deadline_seconds=min(timeout, HTTP_DEADLINE_SECONDS),
-        body={
-            "action_id": str(action.pk),
-            "attempt": action.attempts_made,
-            "incident": str(incident),
-            "workflow": workflow.slug,
-            "run_id": run.run_id,
-            "event_id": str(run.last_event_id),
-            "error_code": incident.error_code,
-            "payload": payload,
-        },
-    )
-
-
-def _mail(action: Action) -> Call:
-    incident = lifecycle.incident_of(action)
-    people = Membership.objects.for_tenant(action.tenant_id).exclude(
-        role__in=(Role.VIEWER, Role.AUDITOR)
-    )
-    user_ids = people.values_list("user_id", flat=True)
-    counts = f"{incident.event_count} events, {incident.unrecovered_runs} runs not recovered.\n"
-    if incident.is_storm:
-        counts = ""  # it has none of its own
-    active = get_user_model().objects.filter(pk__in=user_ids, is_active=True).exclude(email="")
-    return _call(
-        action,
-        recipients=tuple(active.order_by("email").values_list("email", flat=True)),
-        body={
-            "subject": f"{incident} {incident.severity}: {incident.title}"[:200],
-            "text": (
-                f"{incident.title}\n\n{action.parameters.get('reason', '')}\n\n{counts}"
-                f"Open it at {incident.get_absolute_url()}\n"
-            ),
-        },
-    )
-
-
-def _call(action: Action, **particulars: Any) -> Call:
-    return Call(
-        **{
-            "tenant_id": action.tenant_id,
-            "action_id": action.pk,
-            "action_type": action.action_type,
-            "attempt": action.attempts_made,
-            "correlation_id": action.correlation_id,
-            "idempotency_key": action.idempotency_key,
-            "deadline_seconds": HTTP_DEADLINE_SECONDS,
-            **particulars,
-        }
-    )

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
+from awfdrs_site.lib import correlation
+
 Ending = Literal["succeeded", "retryable", "final", "unknown"]
 
 
@@ -21,8 +23,19 @@ class Call:
     deadline_seconds: float
     url: str = ""
     secrets: tuple[str, ...] = ()
+    refusal: str = ""  # why it cannot be made at all, found while it was built
     body: Mapping[str, Any] = field(default_factory=dict)
     recipients: tuple[str, ...] = ()
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What a call says beside its signature, the same in the log as on the wire."""
+        return {
+            "Content-Type": "application/json",
+            "Idempotency-Key": self.idempotency_key,
+            "X-AWFDRS-Attempt": str(self.attempt),
+            correlation.HEADER: self.correlation_id,
+        }
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from actions import signing, transport
 from actions.executors.base import Call, Result
-from awfdrs_site.lib import clock, correlation
+from awfdrs_site.lib import clock
 from awfdrs_site.lib.failpoints import failpoint
 
 RETRYABLE = frozenset({408, 425, 429})
@@ -15,6 +15,8 @@ RETRYABLE = frozenset({408, 425, 429})
 
 def perform(call: Call) -> Result:
     """Send once. 2xx accepted; 408/425/429/5xx retryable; other answers final; unseen ones `unknown`."""
+    if call.refusal:
+        return Result("final", error=call.refusal)
     body = json.dumps(dict(call.body), ensure_ascii=False, separators=(",", ":")).encode()
     now = clock.read()
     request = transport.OutgoingRequest(
@@ -24,10 +26,7 @@ def perform(call: Call) -> Result:
             **signing.headers(
                 message_id=str(call.action_id), at=now, body=body, secrets=call.secrets
             ),
-            "Content-Type": "application/json",
-            "Idempotency-Key": call.idempotency_key,
-            "X-AWFDRS-Attempt": str(call.attempt),
-            correlation.HEADER: call.correlation_id,
+            **call.headers,
         },
         body=body,
         deadline_seconds=call.deadline_seconds,

@@ -1,0 +1,117 @@
+"""The only place that builds what an attempt sends: one builder for each type of action that calls out."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from actions import lifecycle, signing_secrets
+from actions.executors.base import Call
+from actions.models import Action
+from actions.states import ActionType
+from events.models import Event
+from incidents.models import Incident, Run
+from tenants.models import Membership, Workflow
+from tenants.secrets import SecretUnreadable
+from tenants.states import Role
+
+HTTP_DEADLINE_SECONDS = 10.0
+
+
+def of(action: Action, *, now: datetime) -> Call:
+    """The call of the attempt that was just counted, read within the transaction that starts it."""
+    return _BUILDERS[action.action_type](action, now)
+
+
+def as_request(call: Call) -> dict[str, Any]:
+    """What the attempt log keeps of it: never a secret, nor the signature made with one."""
+    headers = dict(call.headers) if call.url else {}
+    return {
+        "url": call.url,
+        "headers": headers,
+        "body": dict(call.body),
+        "to": list(call.recipients),
+    }
+
+
+def signed_by(workflow: Workflow, *, now: datetime) -> dict[str, Any]:
+    """The particulars of a signed call: its secrets, or why there are none."""
+    try:
+        found = signing_secrets.of(workflow, now=now)
+    except SecretUnreadable as unreadable:
+        return {"refusal": str(unreadable)}
+    return {"secrets": found} if found else {"refusal": signing_secrets.NONE_YET}
+
+
+def _retry(action: Action, now: datetime) -> Call:
+    workflow = action.workflow
+    assert workflow is not None
+    run = lifecycle.run_of(action)
+    timeout = float(action.policy.get("timeout_seconds", HTTP_DEADLINE_SECONDS))
+    return _call(
+        action,
+        url=workflow.retry_url,
+        deadline_seconds=min(timeout, HTTP_DEADLINE_SECONDS),
+        body=_of_run(action, workflow, run, lifecycle.incident_of(action)),
+        **signed_by(workflow, now=now),
+    )
+
+
+def _of_run(action: Action, workflow: Workflow, run: Run, incident: Incident) -> dict[str, Any]:
+    event = Event.objects.for_tenant(action.tenant_id).filter(pk__in=[run.last_event_id]).first()
+    payload: Mapping[str, Any] = event.payload if event else {}
+    return {
+        "action_id": str(action.pk),
+        "attempt": action.attempts_made,
+        "incident": str(incident),
+        "workflow": workflow.slug,
+        "run_id": run.run_id,
+        "event_id": str(run.last_event_id),
+        "error_code": incident.error_code,
+        "payload": payload,
+    }
+
+
+def _mail(action: Action, now: datetime) -> Call:
+    incident = lifecycle.incident_of(action)
+    people = Membership.objects.for_tenant(action.tenant_id).exclude(
+        role__in=(Role.VIEWER, Role.AUDITOR)
+    )
+    user_ids = people.values_list("user_id", flat=True)
+    counts = f"{incident.event_count} events, {incident.unrecovered_runs} runs not recovered.\n"
+    if incident.is_storm:
+        counts = ""  # it has none of its own
+    active = get_user_model().objects.filter(pk__in=user_ids, is_active=True).exclude(email="")
+    return _call(
+        action,
+        recipients=tuple(active.order_by("email").values_list("email", flat=True)),
+        body={
+            "subject": f"{incident} {incident.severity}: {incident.title}"[:200],
+            "text": (
+                f"{incident.title}\n\n{action.parameters.get('reason', '')}\n\n{counts}"
+                f"Open it at {incident.get_absolute_url()}\n"
+            ),
+        },
+    )
+
+
+def _call(action: Action, **particulars: Any) -> Call:
+    return Call(
+        **{
+            "tenant_id": action.tenant_id,
+            "action_id": action.pk,
+            "action_type": action.action_type,
+            "attempt": action.attempts_made,
+            "correlation_id": action.correlation_id,
+            "idempotency_key": action.idempotency_key,
+            "deadline_seconds": HTTP_DEADLINE_SECONDS,
+            **particulars,
+        }
+    )
+
+
+_BUILDERS: dict[str, Callable[[Action, datetime], Call]] = {
+    ActionType.RETRY: _retry,
+    ActionType.ESCALATE: _mail,
+}
