@@ -16,8 +16,9 @@ FILLED = (
 )
 
 _TENANT = """
-insert into tenants_tenant (id, name, slug, is_active, registers_workflows, storm_runs, incident_counter, created_at)
-values (%(tenant)s, %(name)s, %(slug)s, true, true, 200, %(n_incidents)s, awf_now())
+insert into tenants_tenant (id, name, slug, is_active, registers_workflows, storm_runs, max_in_flight,
+                            approvals_needed, approval_hours, incident_counter, created_at)
+values (%(tenant)s, %(name)s, %(slug)s, true, true, 200, 100, 1, 24, %(n_incidents)s, awf_now())
 """
 _MEMBERS = """
 insert into tenants_membership (id, tenant_id, user_id, role)
@@ -37,17 +38,17 @@ create function pg_temp.id7(at timestamptz, kind integer, n bigint) returns uuid
 """
 _WORKFLOWS = """
 insert into tenants_workflow (id, tenant_id, slug, name, retry_url, status_url, compensate_url, idempotent,
-                              retry_secret_sealed, quiet_minutes, created_at)
+                              retry_secret_sealed, previous_secret_sealed, max_in_flight, quiet_minutes, created_at)
 select pg_temp.id7(awf_now(), 1, n), %(tenant)s, area || '-' || step, initcap(area) || ' ' || step, '', '', '',
-       'no', '', null, awf_now()
+       'no', '', '', 20, null, awf_now()
 from unnest(array['billing', 'payouts', 'onboarding', 'shipping', 'ledger', 'claims', 'search', 'reports'])
        with ordinality as areas (area, a),
      unnest(array['import', 'check', 'submit', 'settle', 'notify']) with ordinality as steps (step, s),
      lateral (select a * 10 + s as n) as numbered
 """
 _VENDORS = """
-insert into tenants_vendor (id, tenant_id, name, created_at)
-select pg_temp.id7(awf_now(), 2, n), %(tenant)s, name, awf_now()
+insert into tenants_vendor (id, tenant_id, name, max_in_flight, created_at)
+select pg_temp.id7(awf_now(), 2, n), %(tenant)s, name, 10, awf_now()
 from unnest(array['stripe', 'plaid', 'twilio', 'sendgrid', 'aws_s3', 'adyen', 'experian', 'dhl', 'ups', 'sap'])
   with ordinality as vendors (name, n)
 """
@@ -218,12 +219,12 @@ from chosen
 _ACTIONS = """
 insert into actions_action (id, tenant_id, action_type, status, verification, dedupe_key, incident_id, run_id,
                             workflow_id, vendor_id, parameters, policy, gates, waiting_reason, previous_state, result,
-                            attempts_made, attempts_max, run_at, requested_by, correlation_id, created_at, settled_at,
-                            version)
+                            attempts_made, attempts_max, run_at, requested_by, requested_by_id, correlation_id,
+                            created_at, settled_at, version)
 select pg_temp.id7(at, 10, k), %(tenant)s, 'retry', case when is_over then 'completed' else 'awaiting_approval' end,
        case when is_over then 'verified' else '' end, 'volume:' || k, chosen.id, happened.run_id, chosen.workflow_id,
        chosen.vendor_id, '{}', '{}', '[]', case when is_over then '' else 'The workflow is not idempotent.' end, '{}',
-       '{}', is_over::integer, 3, at, 'AWFDRS', 'volume-' || k, at, case when is_over then at end, 2
+       '{}', is_over::integer, 3, at, 'AWFDRS', '', 'volume-' || k, at, case when is_over then at end, 2
 from happened
 join chosen using (i)
 join incidents_run run on run.tenant_id = %(tenant)s and run.id = happened.run_id,
