@@ -99,6 +99,19 @@ class CampaignRunState(TextChoices):
     LEFT = "left"  # recovered by itself, or the campaign ended before its turn
 
 
+# What each verb of a campaign starts from, and where it leads.
+CAMPAIGN_MOVES: dict[str, tuple[tuple[str, ...], str]] = {
+    "start": ((CampaignStatus.PLANNED,), CampaignStatus.RUNNING),
+    "pause": ((CampaignStatus.RUNNING,), CampaignStatus.PAUSED),
+    "resume": ((CampaignStatus.PAUSED,), CampaignStatus.RUNNING),
+    "abort": (
+        (CampaignStatus.PLANNED, CampaignStatus.RUNNING, CampaignStatus.PAUSED),
+        CampaignStatus.ABORTED,
+    ),
+    "complete": ((CampaignStatus.RUNNING,), CampaignStatus.COMPLETED),
+}
+
+
 class EscalationStatus(TextChoices):
     RUNNING = "running"
     ACKNOWLEDGED = "acknowledged"

@@ -28,6 +28,7 @@ class Campaign(TenantOwned):
     pause_reason = models.CharField(max_length=300, blank=True)
     requested_by = models.CharField(max_length=200)
     requested_by_id = models.CharField(max_length=64, blank=True)
+    started_by = models.CharField(max_length=200, blank=True)  # who allowed its calls
     correlation_id = models.CharField(max_length=128)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
@@ -81,6 +82,12 @@ class CampaignRun(TenantOwned):
             # the next runs of a stage, and the progress of a campaign
             models.Index(fields=["tenant", "campaign", "state", "place"], name="campaign_progress"),
             models.Index(fields=["tenant", "run"], name="campaign_of_run"),
+            # the sweep that sees what became of calls, also of a campaign that was stopped meanwhile
+            models.Index(
+                fields=["tenant", "campaign"],
+                condition=models.Q(state=CampaignRunState.CALLED),
+                name="campaign_called",
+            ),
         ]
 
     def __str__(self) -> str:
