@@ -97,6 +97,12 @@ class Action(TenantOwned):
                 condition=models.Q(campaign__isnull=False),
                 name="action_of_campaign",
             ),
+            # what waits for a person, on every page of the incident list
+            models.Index(
+                fields=["tenant", "incident"],
+                condition=models.Q(status=Status.AWAITING_APPROVAL),
+                name="action_awaiting",
+            ),
             # calls under way, against their caps
             models.Index(
                 fields=["tenant", "vendor", "workflow"],
