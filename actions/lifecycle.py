@@ -1,9 +1,13 @@
 """The only writer of an action's status besides execution: every move is checked against the table and journalled."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from django.db.models import F
 
 from actions.models import Action
 from actions.states import ALLOWED, REVERSIBLE, ActionType, Status
@@ -165,6 +169,36 @@ def move(
     return save(action, change, by=by, now=now)
 
 
+def move_all(
+    actions: Sequence[Action],
+    status: Status,
+    verb: str,
+    *,
+    by: Actor,
+    now: datetime,
+    fields: Mapping[str, Any],
+    **detail: Any,
+) -> None:
+    """Move many locked rows that are elsewhere in one statement, with one line each. Raises ActionRefused."""
+    for action in actions:
+        if status not in ALLOWED[action.status]:
+            raise ActionRefused(current=action.status, asked=status)
+    if not actions:
+        return
+    mine = Action.objects.for_tenant(actions[0].tenant_id)
+    mine.filter(pk__in=[action.pk for action in actions]).update(
+        **fields, status=status, version=F("version") + 1, lease_token=None, lease_until=None
+    )
+    lines: dict[str, list[journal.Line]] = defaultdict(list)
+    for action in actions:
+        moved = {"before": action.status, "after": str(status), **detail}
+        action.status, action.version = status, action.version + 1
+        lines[action.correlation_id].append(_line(action, verb, moved))
+    for correlation_id, theirs in lines.items():
+        with correlation.correlated(correlation_id):
+            journal.record_many(theirs, by=by, at=now)
+
+
 def save(action: Action, change: Change | None, *, by: Actor, now: datetime) -> Action:
     """Store a locked row with one journal line (None: none); its lease ends unless it is in progress."""
     if action.status != Status.IN_PROGRESS:
@@ -174,16 +208,16 @@ def save(action: Action, change: Change | None, *, by: Actor, now: datetime) -> 
     if change is None:
         journal.announce(action)
         return action
-    detail = {k: v for k, v in change.detail.items() if v not in ("", None)}
     with correlation.correlated(action.correlation_id):
-        journal.record(
-            action,
-            change.verb,
-            by=by,
-            at=now,
-            action_type=action.action_type,
-            incident=str(action.incident_id) if action.incident_id else None,
-            run=str(action.run_id) if action.run_id else None,
-            **detail,
-        )
+        journal.record_many([_line(action, change.verb, change.detail)], by=by, at=now)
     return action
+
+
+def _line(action: Action, verb: str, detail: Mapping[str, Any]) -> journal.Line:
+    about = {
+        "action_type": action.action_type,
+        "incident": str(action.incident_id) if action.incident_id else None,
+        "run": str(action.run_id) if action.run_id else None,
+    }
+    said = {k: v for k, v in detail.items() if v not in ("", None)}
+    return journal.Line(action, verb, about | said)

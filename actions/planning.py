@@ -9,9 +9,10 @@ from uuid import UUID
 
 from django.db import connection
 
-from actions import lifecycle, retry
+from actions import approvals, lifecycle, retry
 from actions.models import Action
 from actions.states import ActionType, Status
+from actions.terms import policy_of as policy_of
 from awfdrs_site.lib import correlation, sweeping
 from incidents import aliases, decisions, storms
 from incidents import lifecycle as incident_lifecycle
@@ -20,7 +21,6 @@ from incidents.querysets import RunQuerySet
 from incidents.states import OPEN, Choice, RunState
 from safety import gate, rules
 from safety.effective import Effective
-from safety.ruletypes import RetryPolicy
 from tenants import journal, scoping
 from tenants.journal import SYSTEM, Actor
 
@@ -103,14 +103,6 @@ def escalation(
     if storm is not None and action.status == Status.PENDING:
         return lifecycle.skip(action, by=SYSTEM, now=now, reason=f"Part of storm {storm}.")
     return action
-
-
-def policy_of(action: Action) -> RetryPolicy:
-    """The retry policy as it was resolved when the action was planned."""
-    return RetryPolicy(**{k: v for k, v in action.policy.items() if k in _POLICY_FIELDS})
-
-
-_POLICY_FIELDS = frozenset(RetryPolicy.__dataclass_fields__)
 
 
 def _latest_decision(incident: Incident) -> Decision | None:
@@ -227,6 +219,7 @@ def _retry(
         vendor_id=incident.vendor_id,
         policy={**asdict(policy), "timeout_seconds": in_force.timeout_seconds},
         gates=verdict.as_json(),
+        result={"waited_seconds": wait},  # decorrelated jitter spreads the next wait by it
         waiting_reason=verdict.reason[:300],
         attempts_max=policy.max_retries,
         run_at=now + timedelta(seconds=wait),
@@ -260,6 +253,8 @@ def _store(actions: Sequence[Action], *, now: datetime) -> list[Action]:
         by=SYSTEM,
         at=now,
     )
+    waiting = [action for action in stored if action.status == Status.AWAITING_APPROVAL]
+    approvals.ask(waiting, by=SYSTEM, now=now)
     return stored
 
 
