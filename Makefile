@@ -23,7 +23,7 @@ WATCH := make=$$PPID server=$$$$; catches() { grep '^SigCgt' /proc/$$make/status
 			kill -TERM $$server ) </dev/null >/dev/null 2>&1 & ); \
 	fi
 
-.PHONY: help run dev test check fmt bench-grouping bench-digest bench-console browser
+.PHONY: help run dev test check fmt faults bench-grouping bench-digest bench-console bench-actions browser
 .DEFAULT_GOAL := help
 
 help:
@@ -40,6 +40,9 @@ test: $(INSTALLED) browser ## every test, and the coverage floors; ARGS="-k name
 	@measured=$$(mktemp) && trap 'rm -f $$measured' EXIT && \
 	$(ALONE) $(PYTHON) -m slipcover --json --out $$measured -m pytest -n auto $(ARGS) && \
 	$(if $(ARGS),true,$(PYTHON) -m tests.coverage_floors $$measured)
+
+faults: $(INSTALLED) ## workers killed and stopped as often as promised, minutes long; ARGS="-k name" chooses
+	@AWFDRS_FAULT_SIZE=full $(ALONE) $(PYTHON) -m pytest tests/faults -m faults $(ARGS)
 
 check: $(INSTALLED) ## format, lint, types, layers, templates, deploy checks, migrations
 	.venv/bin/ruff format --check .
@@ -69,6 +72,9 @@ bench-digest: $(INSTALLED) ## events a second from the inbox to incidents; ARGS=
 
 bench-console: $(INSTALLED) ## lists, details, moves at a million events; ARGS="--plans" shows what is slow
 	@$(ALONE) $(PYTHON) -m tests.bench.console $(ARGS)
+
+bench-actions: $(INSTALLED) ## a thousand retries due at once, and what a claim costs beside many that wait
+	@$(ALONE) $(PYTHON) -m tests.bench.actions $(ARGS)
 
 # Debian may ship Python without ensurepip: then the system's pip fills the new environment.
 $(INSTALLED): requirements.txt requirements-dev.txt

@@ -10,6 +10,7 @@ from time import monotonic
 import httpcore
 
 from actions.transport.addresses import IPAddress, Refused
+from awfdrs_site.lib.failpoints import failpoint
 
 
 class AnswerTooLong(Exception):
@@ -97,6 +98,8 @@ class Wire(httpcore.NetworkStream):
                 # httpcore then looks for an answer: servers refuse early and close.
                 raise httpcore.WriteError(str(failure)) from failure
             unsent = unsent[n_sent:]
+        # The head is written before the body: here, for the first time, a part of the request has left.
+        failpoint("action.mid_send")
 
     def start_tls(
         self,

@@ -1,19 +1,12 @@
-"""Eight workers digest one problem while one is SIGKILLed every 300 ms: nothing is lost, nothing counted twice."""
+"""Eight workers digest one problem while one after the other is SIGKILLed: nothing is lost, nothing counted twice."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from threading import Event as Flag
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db.models import Sum
 
 from events.models import Event, PendingEvent
@@ -25,54 +18,31 @@ from tenants.models import Tenant
 from tests.cast import Travel, digest_all, event, journal_of, only_incident, submit, submit_all
 from tests.databases import Owner
 from tests.factories import IncidentFactory
+from tests.faults.nursery import Nursery, nursery
+from tests.faults.sizes import sized
 from tests.threads import at_once
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 
 N_WORKERS = 8
-N_EVENTS = 10_000
-KILL_EVERY_SECONDS = 0.3
-NEARLY_EMPTY = 500  # from here on nobody is killed: what follows is how soon the rest is done
+N_EVENTS = sized(small=800, full=10_000)
+BATCH = sized(small=20, full=200)
+KILL_EVERY_SECONDS = sized(small=100, full=300) / 1000
+N_KILLS = sized(small=3, full=10)  # at least
+# From here on nobody is killed: what follows is how soon the rest is done.
+NEARLY_EMPTY = N_EVENTS // 20
 CALM_SECONDS = 10.0  # nothing may be left for longer than this; a lease is five seconds of it
 PATIENCE_SECONDS = 90  # on a busy machine
 
-# One process imports, then forks a worker for every line it reads and answers with its pid: replacing is cheap.
-NURSERY = """
-import os, signal, sys, time
-import django; django.setup()
-from django.db import connections
-from incidents import detection, inbox
-from incidents.models import Incident
-from safety import rules
-from tenants import scoping
-{digest}
-def work():
-    while True:
-        if not digest():
-            time.sleep(0.1)
-
-# Whatever the first digest loads is loaded here; connections are each worker's own.
-rules.rulebook()
-detection.digest(limit=0)
-connections.close_all()
-connections["default"].close_pool()
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-for _ in sys.stdin:
-    pid = os.fork()
-    if pid == 0:
-        os.close(0)
-        work()
-    print(pid, flush=True)
-"""
 # Small batches, so that many kills fall between the first event and the last.
 OURS = """
 def digest():
-    return detection.digest(limit=200)
+    return detection.digest(limit=BATCH)
 """
 # What a first implementation does: look at the count, add its own events, write the sum.
 READ_THEN_WRITE = """
 def digest():
-    claimed = inbox.claim(100)
+    claimed = inbox.claim(BATCH // 2)
     for tenant_id, claims in claimed.items():
         mine = Incident.objects.for_tenant(tenant_id)
         with scoping.bound(tenant_id):
@@ -82,7 +52,28 @@ def digest():
             mine.update(event_count=before + len(events))
     return len(claimed)
 """
-# One event with its run becomes ten thousand: storing them is not what is tested here.
+# What every worker does, with one of the above.
+WORK = """
+import time
+from incidents import detection, inbox
+from incidents.models import Incident
+from safety import rules
+from tenants import scoping
+BATCH = {batch}
+{digest}
+def work():
+    while True:
+        if not digest():
+            time.sleep(0.1)
+"""
+# Whatever the first digest loads.
+PREPARE = """
+from incidents import detection
+from safety import rules
+rules.rulebook()
+detection.digest(limit=0)
+"""
+# One event with its run becomes many: storing them is not what is tested here.
 MULTIPLY = """
 with many as (
   select (left(id::text, 24) || lpad(to_hex(n), 12, '0'))::uuid as new_id, n, event.*
@@ -101,53 +92,15 @@ select new_id, tenant_id, received_at, 0 from many
 class Workers:
     """Processes that do nothing but digest."""
 
-    def __init__(self, digest: str, errors: Path) -> None:
-        environment = os.environ | {
-            "DJANGO_SETTINGS_MODULE": "awfdrs_site.settings",
-            "DATABASE_URL": settings.DATABASE_URL,
-            "REDIS_URL": settings.REDIS_URL,
-            "SECRET_KEY": settings.SECRET_KEY,
-            "ENCRYPTION_KEY": settings.ENCRYPTION_KEY,
-            "DEBUG": "true",
-        }
-        with errors.open("w") as log:
-            self._nursery = subprocess.Popen(
-                [sys.executable, "-c", NURSERY.format(digest=digest)],
-                env=environment,
-                text=True,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
-        self.pids: list[int] = []
+    def __init__(self, nursery: Nursery) -> None:
+        self._nursery = nursery
+        self._pids = [nursery.fork() for _ in range(N_WORKERS)]
         self._any = Random(1)
 
-    def start(self) -> None:
-        assert self._nursery.stdin is not None
-        assert self._nursery.stdout is not None
-        self._nursery.stdin.write("\n")
-        self._nursery.stdin.flush()
-        self.pids.append(int(self._nursery.stdout.readline()))
-
-    def kill(self) -> None:
-        os.kill(self.pids.pop(self._any.randrange(len(self.pids))), signal.SIGKILL)
-
-    def stop(self) -> None:
-        while self.pids:
-            self.kill()
-        self._nursery.kill()
-        self._nursery.communicate()
-
-
-@contextmanager
-def workers(digest: str, errors: Path) -> Iterator[Workers]:
-    made = Workers(digest, errors)
-    try:
-        for _ in range(N_WORKERS):
-            made.start()
-        yield made
-    finally:
-        made.stop()
+    def replace_one(self) -> None:
+        """Kill any, start another."""
+        self._nursery.kill(self._pids.pop(self._any.randrange(len(self._pids))))
+        self._pids.append(self._nursery.fork())
 
 
 def waiting(tenant: Tenant) -> int:
@@ -158,12 +111,13 @@ def waiting(tenant: Tenant) -> int:
 def under_fire(tenant: Tenant, digest: str, errors: Path) -> tuple[int, float]:
     """Digest everything while workers die; (kills, seconds from the last kill until nothing was left)."""
     pace, kills = Flag(), 0  # never set: its timeout is the pace
-    with workers(digest, errors) as made:
+    work = WORK.format(digest=digest, batch=BATCH)
+    with nursery(work=work, prepare=PREPARE, errors=errors) as made:
+        workers = Workers(made)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while waiting(tenant) > NEARLY_EMPTY and time.monotonic() < deadline:
             pace.wait(KILL_EVERY_SECONDS)
-            made.kill()
-            made.start()
+            workers.replace_one()
             kills += 1
         calm = time.monotonic()
         while waiting(tenant) and time.monotonic() < deadline:
@@ -171,14 +125,14 @@ def under_fire(tenant: Tenant, digest: str, errors: Path) -> tuple[int, float]:
         return kills, time.monotonic() - calm
 
 
-def test_ten_thousand_events_of_one_problem_survive_their_workers(
+def test_events_of_one_problem_survive_their_workers(
     acme: Tenant, owner: Owner, tmp_path: Path
 ) -> None:
     submit(acme, run_id="run-0", occurred_at="2026-01-01T12:00:00Z")
     owner.connection.execute(MULTIPLY, [N_EVENTS - 1])
     kills, calm = under_fire(acme, OURS, tmp_path / "errors")
 
-    assert kills >= 10
+    assert kills >= N_KILLS
     assert waiting(acme) == 0
     assert calm < CALM_SECONDS
     incident = only_incident(acme)
