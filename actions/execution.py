@@ -127,7 +127,7 @@ def settle(claim: Claim, result: Result) -> Action | None:
             .first()
         )
         if action is None:
-            logger.warning("late result of action %s changes nothing", claim.action_id)
+            _note_late_result(claim, result, now=now)
             return None
         attempt: Attempt = (
             Attempt.objects.for_tenant(claim.tenant_id)
@@ -146,6 +146,21 @@ def settle(claim: Claim, result: Result) -> Action | None:
                 cause="our own retries",
             )
     return action
+
+
+def _note_late_result(claim: Claim, result: Result, *, now: datetime) -> None:
+    """A worker that lost its lease still saw an answer: people read it, no column changes."""
+    logger.warning("late result of action %s changes nothing", claim.action_id)
+    action = Action.objects.for_tenant(claim.tenant_id).get(pk=claim.action_id)
+    journal.record(
+        action,
+        "late_result",
+        by=SYSTEM,
+        at=now,
+        ending=result.ending,
+        response_status=result.response_status,
+        error=result.error[:500],
+    )
 
 
 def _claims(statement: str, limit: int) -> list[Claim]:
