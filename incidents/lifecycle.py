@@ -52,6 +52,15 @@ def acknowledge(incident: Incident, *, by: Actor, now: datetime, note: str = "")
     return _save(incident, "acknowledged", by=by, now=now, note=note)
 
 
+def end_acknowledgement(incident: Incident, *, by: Actor, now: datetime, reason: str) -> Incident:
+    """Ask for a person again: nobody counts as looking at it. Quiet when nobody does."""
+    incident = locked(incident)
+    if incident.acknowledged_at is None:
+        return incident
+    incident.acknowledged_at, incident.acknowledged_by = None, ""
+    return _save(incident, "acknowledgement_ended", by=by, now=now, reason=reason)
+
+
 def analyze(incident: Incident, *, by: Actor, now: datetime, note: str = "") -> Incident:
     """Recovery is under way, or a person has taken it."""
     return _move(locked(incident), Status.ANALYZING, "analyzing", by=by, now=now, note=note)
