@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth import get_user_model
 
@@ -22,6 +23,24 @@ HTTP_DEADLINE_SECONDS = 10.0
 def of(action: Action, *, now: datetime) -> Call:
     """The call of the attempt that was just counted, read within the transaction that starts it."""
     return _BUILDERS[action.action_type](action, now)
+
+
+def probe(action: Action, *, now: datetime) -> Call:
+    """The question what became of a call: same key, asked where the workflow tells."""
+    workflow = action.workflow
+    assert workflow is not None
+    about = {
+        "action_id": str(action.pk),
+        "run_id": action.run.run_id if action.run else "",
+        "idempotency_key": action.idempotency_key,
+    }
+    joint = "&" if "?" in workflow.status_url else "?"
+    return _call(
+        action,
+        url=f"{workflow.status_url}{joint}{urlencode(about)}",
+        message_id=f"probe_{action.pk}",  # a receiver that remembers ids must not take it for the call
+        **signed_by(workflow, now=now),
+    )
 
 
 def as_request(call: Call) -> dict[str, Any]:
@@ -54,6 +73,24 @@ def _retry(action: Action, now: datetime) -> Call:
         url=workflow.retry_url,
         deadline_seconds=min(timeout, HTTP_DEADLINE_SECONDS),
         body=_of_run(action, workflow, run, lifecycle.incident_of(action)),
+        **signed_by(workflow, now=now),
+    )
+
+
+def _compensate(action: Action, now: datetime) -> Call:
+    workflow = action.workflow
+    assert workflow is not None
+    undone = str(action.parameters["compensates"])
+    asked = _of_run(action, workflow, lifecycle.run_of(action), lifecycle.incident_of(action))
+    return _call(
+        action,
+        url=workflow.compensate_url,
+        body={
+            **asked,
+            "compensates": undone,
+            "compensates_key": f"act_{undone}",
+            "reason": action.parameters.get("reason", ""),
+        },
         **signed_by(workflow, now=now),
     )
 
@@ -113,5 +150,6 @@ def _call(action: Action, **particulars: Any) -> Call:
 
 _BUILDERS: dict[str, Callable[[Action, datetime], Call]] = {
     ActionType.RETRY: _retry,
+    ActionType.ROLLBACK: _compensate,
     ActionType.ESCALATE: _mail,
 }

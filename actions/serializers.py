@@ -155,6 +155,7 @@ class WorkflowSerializer(serializers.ModelSerializer[Workflow]):
             "idempotent",
             "quiet_minutes",
             "vendor",
+            "previous_secret_until",
             "created_at",
         )
         read_only_fields = fields

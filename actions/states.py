@@ -64,6 +64,8 @@ UNSETTLED = (
     Status.AWAITING_APPROVAL,
     Status.UNKNOWN,
 )
+# What asks a workflow to do something: where repeating is not harmless, never sent again by itself.
+ASKS_WORKFLOW = (ActionType.RETRY, ActionType.ROLLBACK)
 # What can be undone by putting the stored previous state back; a call that was sent cannot.
 REVERSIBLE = (
     ActionType.CIRCUIT_BREAKER_OPEN,

@@ -1,5 +1,6 @@
 """Completed is not fixed: an accepted retry is verified by success evidence of its run, or people are told."""
 
+from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
@@ -7,10 +8,13 @@ from django.db import connection
 from actions import lifecycle, planning
 from actions.lifecycle import Change
 from actions.models import Action
-from actions.states import Status, Verification
+from actions.states import ASKS_WORKFLOW, ActionType, Status, Verification
 from awfdrs_site.lib import sweeping
+from incidents.models import Run
+from incidents.states import RunState
+from incidents.states import Status as IncidentStatus
 from safety import killswitch
-from tenants import scoping
+from tenants import journal, scoping
 from tenants.journal import SYSTEM
 
 SWEEP = 200
@@ -26,7 +30,31 @@ where action.verification = 'pending' and (
     or run.failure_received_at > action.settled_at))
 order by action.id limit %s
 """
-_PARKED = "select tenant_id, id from actions_action where status = 'parked' order by id limit %s"
+# What a paused campaign holds is let go by resuming it.
+_PARKED = """
+select action.tenant_id, action.id
+from actions_action action left join actions_campaign campaign
+  on campaign.tenant_id = action.tenant_id and campaign.id = action.campaign_id
+where action.status = 'parked' and campaign.status is distinct from 'paused'
+order by action.id limit %s
+"""
+
+
+def has_evidence(action: Action) -> bool:
+    """Whether the run of a call reported success after an attempt of it was started."""
+    if action.action_type not in ASKS_WORKFLOW or action.started_at is None:
+        return False
+    return _succeeded_since(lifecycle.run_of(action), action)
+
+
+def move_run(action: Action, before: RunState, after: RunState) -> None:
+    """Show the run of a retry elsewhere, unless a report or a person moved it meanwhile."""
+    run = lifecycle.run_of(action, lock=True)
+    if run.state != before:
+        return
+    run.state, run.version = after, run.version + 1
+    run.save(update_fields=["state", "version"])
+    journal.announce(run)
 
 
 def verify_due(*, limit: int = SWEEP) -> int:
@@ -73,25 +101,42 @@ def _verify(tenant_id: UUID, action_id: UUID) -> None:
         if action is None:
             return
         run = lifecycle.run_of(action)
-        if run.succeeded_at and action.started_at and run.succeeded_at > action.started_at:
-            action.verification = Verification.VERIFIED
-            evidence = {"evidence": str(run.success_event_id)}
-            if action.status == Status.UNKNOWN:
-                # The run succeeded, so the call we could not see had arrived.
-                lifecycle.move(action, Status.COMPLETED, "verified", by=SYSTEM, now=now, **evidence)
-            else:
-                lifecycle.save(action, Change("verified", evidence), by=SYSTEM, now=now)
-            return
-        failed_again = (
-            run.failure_received_at is not None
-            and action.settled_at is not None
-            and run.failure_received_at > action.settled_at
-        )
-        reason = (
-            "The run failed again after its retry was accepted."
-            if failed_again
-            else "No success of the run was reported within 15 minutes of the accepted retry."
-        )
-        action.verification = Verification.NOT_VERIFIED
-        lifecycle.save(action, Change("not_verified", {"reason": reason}), by=SYSTEM, now=now)
-        planning.escalation(lifecycle.waited_for_by(action), reason, now=now)
+        if _succeeded_since(run, action):
+            _verified(action, str(run.success_event_id), now=now)
+        else:
+            _not_verified(action, run, now=now)
+
+
+def _succeeded_since(run: Run, action: Action) -> bool:
+    return bool(run.succeeded_at and action.started_at and run.succeeded_at > action.started_at)
+
+
+def _verified(action: Action, event_id: str, *, now: datetime) -> None:
+    action.verification = Verification.VERIFIED
+    evidence = {"evidence": event_id}
+    if action.status != Status.UNKNOWN:
+        lifecycle.save(action, Change("verified", evidence), by=SYSTEM, now=now)
+        return
+    # The run succeeded, so the call we could not see had arrived.
+    action.settled_at, action.waiting_reason = now, ""
+    lifecycle.move(action, Status.COMPLETED, "verified", by=SYSTEM, now=now, **evidence)
+
+
+def _not_verified(action: Action, run: Run, *, now: datetime) -> None:
+    reason = _why_not(action, run)
+    action.verification = Verification.NOT_VERIFIED
+    lifecycle.save(action, Change("not_verified", {"reason": reason}), by=SYSTEM, now=now)
+    incident = lifecycle.waited_for_by(action)
+    if run.state != RunState.WAIVED and incident.status != IncidentStatus.IGNORED:
+        planning.escalation(incident, reason, now=now)
+    if action.action_type == ActionType.RETRY:
+        # Nothing is under way for it any more, and a page that said so would be believed.
+        move_run(action, RunState.RETRY_SCHEDULED, RunState.FAILED)
+
+
+def _why_not(action: Action, run: Run) -> str:
+    what = "compensation" if action.action_type == ActionType.ROLLBACK else "retry"
+    failed_at, settled_at = run.failure_received_at, action.settled_at
+    if failed_at is not None and settled_at is not None and failed_at > settled_at:
+        return f"The run failed again after its {what} was accepted."
+    return f"No success of the run was reported within 15 minutes of the accepted {what}."

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from actions import api as actions
+from actions import workflow_api as workflows
 from actions.outlook import ABOVE
 from awfdrs_site import health
 from events.api import EventBatch
@@ -45,6 +46,8 @@ canonical: list[URLPattern] = [
     path("actions/<id:pk>/run", actions.ActionRun.as_view()),
     path("actions/<id:pk>/reverse", actions.ActionReverse.as_view()),
     path("workflows", actions.Workflows.as_view(), name="workflows"),
+    path("workflows/<id:pk>/rotate-secret", workflows.WorkflowRotateSecret.as_view()),
+    path("workflows/<id:pk>/test", workflows.WorkflowTest.as_view()),
     path("vendors", safety.Vendors.as_view(), name="vendors"),
     path("vendors/<id:pk>/breaker", safety.VendorBreaker.as_view()),
     path("kill-switches", safety.KillSwitches.as_view(), name="kill-switches"),

@@ -26,6 +26,7 @@ class Call:
     refusal: str = ""  # why it cannot be made at all, found while it was built
     body: Mapping[str, Any] = field(default_factory=dict)
     recipients: tuple[str, ...] = ()
+    message_id: str = ""  # the signature's; without one it is the action's id
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -84,6 +84,8 @@ API: dict[tuple[str, str], Row] = {
     ("POST", "actions/<id:pk>/reverse"): Row("act", of="reversible_action"),
     ("GET", "workflows"): Row("view"),
     ("POST", "workflows"): Row("configure", body={"slug": "refunds"}),
+    ("POST", "workflows/<id:pk>/rotate-secret"): Row("configure", of="workflow"),
+    ("POST", "workflows/<id:pk>/test"): Row("configure", of="workflow"),
     ("GET", "vendors"): Row("view"),
     ("POST", "vendors/<id:pk>/breaker"): Row(
         "configure", of="vendor", body={"state": "forced_open", "reason": "they asked"}

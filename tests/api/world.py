@@ -83,6 +83,7 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
             "reversible_action": reversible.pk,
             "event": reported.event_id,
             "vendor": vendor.pk,
+            "workflow": workflow.pk,
             "kill_switch": switch.pk,
         },
     )

@@ -1,0 +1,78 @@
+"""How a workflow is called: signed, through the guarded transport, and what its answer means for the attempt."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from django.conf import settings
+
+from actions import retry, signing, transport
+from actions.executors.base import Call, Result
+from awfdrs_site.lib import clock
+
+RETRYABLE = frozenset({408, 425, 429})
+
+
+def post(call: Call) -> Result:
+    """Send once. 2xx accepted; 408/425/429/5xx retryable; other answers final; unseen ones `unknown`."""
+    if call.refusal:
+        return Result("final", error=call.refusal)
+    try:
+        answer = send(call)
+    except transport.Refused as refused:
+        return Result("final", error=str(refused))
+    except transport.NotSent as not_sent:
+        return Result("retryable", error=str(not_sent), says_vendor_is="failure")
+    except transport.OutcomeUnknown as unknown:
+        return Result("unknown", error=str(unknown), says_vendor_is="failure")
+    return _judge(answer)
+
+
+def send(call: Call, *, method: str = "POST") -> transport.Answer:
+    """The signed request itself, and whatever comes back. Raises what the transport raises."""
+    body = _encoded(call.body) if method == "POST" else b""
+    signature = signing.headers(
+        message_id=call.message_id or str(call.action_id),
+        at=clock.read(),
+        body=body,
+        secrets=call.secrets,
+    )
+    request = transport.OutgoingRequest(
+        method=method,
+        url=call.url,
+        headers={**signature, **call.headers},
+        body=body,
+        deadline_seconds=call.deadline_seconds,
+    )
+    return transport.send(request, allow_cidrs=settings.OUTBOUND_ALLOW_CIDRS)
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(dict(body), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _judge(answer: transport.Answer) -> Result:
+    status = answer.status
+    seen = Result(
+        "succeeded",
+        response_status=status,
+        excerpt=answer.excerpt,
+        latency_ms=int(answer.latency_ms),
+        says_vendor_is="success",
+    )
+    if 200 <= status < 300:
+        return seen
+    if status in RETRYABLE or status >= 500:
+        return replace(
+            seen,
+            ending="retryable",
+            error=f"The workflow answered {status}.",
+            retry_after_seconds=retry.parse_retry_after(
+                answer.headers.get("retry-after", ""), now=clock.read()
+            ),
+            says_vendor_is="failure",
+        )
+    redirect = " Redirects are not followed." if 300 <= status < 400 else ""
+    error = f"The workflow answered {status}.{redirect}"
+    return replace(seen, ending="final", error=error, says_vendor_is="ignored")
