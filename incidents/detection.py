@@ -9,7 +9,7 @@ by raising or by killing, is set aside, visible, and stops nobody (`inbox`).
 
 import json
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -38,7 +38,7 @@ from incidents.inbox import Claim
 from incidents.models import Incident
 from incidents.reading import Reading
 from incidents.states import OPEN
-from safety import breaker
+from safety import breaker, budget
 from safety.breaker_step import Outcome as BreakerOutcome
 from tenants import journal, scoping
 from tenants.journal import SYSTEM
@@ -136,7 +136,7 @@ def _write(tenant_id: UUID, readings: Sequence[Reading], *, now: datetime) -> No
     hours.count(tenant_id, readings, incidents)
     for incident in touched.recovered:
         _resolve(incident, touched, now=now)
-    _feed_breakers(readings, incidents, vendors, now=now)
+    _tell_safety(readings, incidents, vendors, touched, now=now)
     grouping.number(tenant_id, [*incidents.values(), *grown])
     for incident in [*incidents.values(), *grown]:
         journal.announce(incident)
@@ -222,26 +222,40 @@ def _all_recovered(n_runs: int) -> str:
     return f"All {n_runs} affected runs have recovered."
 
 
-def _feed_breakers(
+def _tell_safety(
     readings: Sequence[Reading],
     incidents: Mapping[str, Incident],
     vendors: Mapping[str, Vendor],
+    touched: runs.Touched,
     *,
     now: datetime,
 ) -> None:
-    """What the events say of their vendors, in order of arrival; breakers are locked by vendor id."""
+    """What the events say of their vendors, in order of arrival; breakers are locked by vendor id.
+
+    A call that no retry of ours made is an original one: the retry budget is a share of those.
+    """
     observed: dict[UUID, list[BreakerOutcome]] = defaultdict(list)
+    originals: Counter[UUID] = Counter()
     by_id = {vendor.pk: vendor for vendor in vendors.values()}
     for said in readings:
         vendor = vendors.get(said.event.vendor_name)
-        if vendor is None:
+        if vendor is None or (outcome := _says_of_vendor(said, incidents)) is None:
             continue
-        if said.outcome is Outcome.SUCCESS:
-            observed[vendor.pk].append("success")
-        elif said.counted_as:
-            counts = incidents[said.counted_as].category in breaker.COUNTED_CATEGORIES
-            observed[vendor.pk].append("failure" if counts else "ignored")
+        observed[vendor.pk].append(outcome)
+        run = touched.runs.get(said.run_key) if said.run_key else None
+        originals[vendor.pk] += run is None or run.attempted_at is None
     for vendor_id in sorted(observed):
         breaker.record(
             by_id[vendor_id], observed[vendor_id], now=now, cause="failures reported by workflows"
         )
+        if originals[vendor_id]:
+            budget.hear(by_id[vendor_id], originals[vendor_id], now=now)
+
+
+def _says_of_vendor(said: Reading, incidents: Mapping[str, Incident]) -> BreakerOutcome | None:
+    if said.outcome is Outcome.SUCCESS:
+        return "success"
+    if not said.counted_as:
+        return None
+    counts = incidents[said.counted_as].category in breaker.COUNTED_CATEGORIES
+    return "failure" if counts else "ignored"

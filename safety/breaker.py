@@ -54,6 +54,17 @@ def admit(vendor: Vendor, *, call_id: str, now: datetime) -> Admitted:
     return Admitted(row, state, admission, in_force)
 
 
+def peek(vendor: Vendor, *, call_id: str, now: datetime) -> Admitted:
+    """What `admit` would answer: no row is locked, no probe leased."""
+    mine = CircuitBreaker.objects.for_tenant(vendor.tenant_id).filter(vendor_id=vendor.id)
+    row = mine.first() or CircuitBreaker(tenant_id=vendor.tenant_id, vendor_id=vendor.id)
+    in_force = rules.effective_of_vendor(vendor)
+    state, admission = breaker_step.admit(
+        state_of(row), now=now, policy=in_force.breaker, call_id=call_id
+    )
+    return Admitted(row, state, admission, in_force)
+
+
 def record(
     vendor: Vendor,
     outcomes: Sequence[Outcome],

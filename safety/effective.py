@@ -16,10 +16,12 @@ from safety.ruletypes import (
     BreakerPolicy,
     CodeRule,
     RateLimit,
+    RetryBudget,
     RetryPolicy,
     Rulebook,
     breaker_policy_of,
     rate_limit_of,
+    retry_budget_of,
     retry_policy_of,
 )
 
@@ -40,6 +42,7 @@ _BUILT_IN: Final[Mapping[str, object]] = {
     "breaker.timeout_seconds": BreakerPolicy.timeout_seconds,
     "breaker.half_open_requests": BreakerPolicy.half_open_requests,
     **{f"rate_limit.{name}": value for name, value in vars(RateLimit()).items()},
+    **{f"retry_budget.{name}": value for name, value in vars(RetryBudget()).items()},
 }
 
 
@@ -83,6 +86,10 @@ class Effective:
     @property
     def rate_limit(self) -> RateLimit:
         return rate_limit_of(self._plain())
+
+    @property
+    def retry_budget(self) -> RetryBudget:
+        return retry_budget_of(self._plain())
 
     @property
     def timeout_seconds(self) -> int:

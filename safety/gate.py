@@ -1,16 +1,59 @@
 """The one door every action passes, when planned and again before each attempt: pure, ordered, and it says why.
 
 The facts are plain frozen values, so that the gate knows no Incident and no Action; the verdict names every check
-with its value, limit, source and when it clears.
+with its value, limit, source and when it clears. The order, which decides what an action that two gates hold does:
+1. Is there anything to do: still_needed, retry_rule, retry_url.
+2. Who stops it: kill_switch, campaign.
+3. What a person may allow: auto_retry, idempotent, confidence; whether that still holds: approval; storm.
+4. How often: attempts_left, backoff, run_retry_limit, vendor_retry_limit, retry_budget.
+5. How many at once: in_flight_tenant, in_flight_workflow, in_flight_vendor.
+6. What the vendor bears: circuit_breaker, vendor_rate.
+Calls of a campaign skip storm, the hourly limits and the budget: its stages are their budget (DESIGN.md rule 14).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+from safety.gatefacts import (
+    Backoff,
+    Budget,
+    Facts,
+    InFlight,
+    Needed,
+    Permit,
+    Storm,
+    Window,
+)
+
+__all__ = [
+    "Backoff",
+    "Budget",
+    "Effect",
+    "Facts",
+    "Gate",
+    "InFlight",
+    "Needed",
+    "Permit",
+    "Storm",
+    "Verdict",
+    "Window",
+    "check",
+    "storm_gate",
+]
 
 Effect = Literal["go", "park", "wait", "approve", "skip", "fail"]
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+# What a campaign's state means for its calls.
+CAMPAIGNS: Final[Mapping[str, tuple[bool, Effect]]] = {
+    "running": (True, "park"),
+    "planned": (False, "park"),
+    "paused": (False, "park"),
+    "completed": (False, "skip"),
+    "aborted": (False, "skip"),
+}
 
 
 @dataclass(frozen=True)
@@ -25,58 +68,7 @@ class Gate:
     effect: Effect
     clears_at: datetime | None = None
     detail: str = ""
-
-
-@dataclass(frozen=True)
-class Permit:
-    """What the breaker or the rate bucket answered."""
-
-    allowed: bool
-    clears_at: datetime | None
-    reason: str
-
-
-@dataclass(frozen=True)
-class Window:
-    """Attempts counted in the last hour, against their limit."""
-
-    made: int
-    limit: int
-    oldest_at: datetime | None = None
-
-    @property
-    def is_full(self) -> bool:
-        return self.made >= self.limit
-
-
-@dataclass(frozen=True)
-class Storm:
-    """Runs that an incident has not recovered, against how many are retried without a person."""
-
-    hurt: int
-    limit: int
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Everything the gates look at. None means: not asked at this moment, so no such gate."""
-
-    action_type: str
-    switches: Sequence[str] = ()
-    is_approved: bool = False
-    is_unattended: bool = True
-    auto_retry_enabled: bool = True
-    idempotent: str = "no"
-    confidence: float = 1.0
-    is_certain: bool = True
-    confidence_threshold: float = 0.7
-    is_still_needed: bool = True
-    storm: Storm | None = None
-    attempts: Window | None = None  # of this action, for life
-    run_attempts: Window | None = None
-    vendor_attempts: Window | None = None
-    breaker: Permit | None = None
-    rate: Permit | None = None
+    apart: timedelta = timedelta()  # room for one more comes this often, however many wait for it
 
 
 @dataclass(frozen=True)
@@ -100,10 +92,15 @@ class Verdict:
         times = [gate.clears_at for gate in self.failed]
         return None if None in times else max((time for time in times if time), default=None)
 
+    @property
+    def apart(self) -> timedelta:
+        """How often room for one more comes at the tightest of the failing gates."""
+        return max((gate.apart for gate in self.failed), default=timedelta())
+
     def as_json(self) -> list[dict[str, Any]]:
         return [
             {
-                **{k: v for k, v in asdict(gate).items() if k != "effect"},
+                **{k: v for k, v in asdict(gate).items() if k not in ("effect", "apart")},
                 "clears_at": gate.clears_at.isoformat() if gate.clears_at else None,
             }
             for gate in self.gates
@@ -118,20 +115,67 @@ def check(facts: Facts) -> Verdict:
 
 
 def _gates(facts: Facts) -> Iterator[Gate]:
-    yield _needed(facts)
+    yield _still_needed(facts)
+    if facts.action_type != "retry":
+        yield _switches(facts)
+        return
+    yield from _to_do(facts)
     yield _switches(facts)
-    if facts.action_type == "retry":
-        yield from _permissions(facts)
-        if facts.storm is not None:
-            yield storm_gate(facts.storm, is_approved=facts.is_approved)
-        yield from _budgets(facts)
+    if facts.campaign:
+        yield _campaign(facts.campaign)
+    yield from _allowed(facts)
+    yield from _how_often(facts)
+    yield from map(_in_flight, facts.in_flight)
     if facts.breaker is not None:
         yield _permit("circuit_breaker", facts.breaker, "circuit breaker of the vendor")
     if facts.rate is not None:
         yield _permit("vendor_rate", facts.rate, "vendor rate limit")
 
 
-def _needed(facts: Facts) -> Gate:
+def _to_do(facts: Facts) -> Iterator[Gate]:
+    if facts.retry_rule is not None:
+        yield _needed("retry_rule", facts.retry_rule)
+    if facts.retry_url is not None:
+        yield _needed("retry_url", facts.retry_url)
+
+
+def _allowed(facts: Facts) -> Iterator[Gate]:
+    yield from _permissions(facts)
+    if facts.approval_changed is not None:
+        yield _approval(facts.approval_changed)
+    if facts.storm is not None and not facts.campaign:
+        yield storm_gate(facts.storm, is_approved=facts.is_approved)
+
+
+def _needed(name: str, needed: Needed) -> Gate:
+    detail = "" if needed.is_met else needed.detail
+    return Gate(
+        name, needed.is_met, needed.value, needed.limit, needed.source, "skip", detail=detail
+    )
+
+
+def _campaign(state: str) -> Gate:
+    passes, effect = CAMPAIGNS[state]
+    detail = "" if passes else f"Its campaign is {state}."
+    return Gate("campaign", passes, state, "running", "the campaign", effect, detail=detail)
+
+
+def _approval(changed: Mapping[str, Sequence[Any]]) -> Gate:
+    """What was allowed is what was shown: an edit afterwards asks again, and says what differs."""
+    diff = "; ".join(
+        f"{name} was approved as {_shown(approved)} and is {_shown(now)} now"
+        for name, (approved, now) in changed.items()
+    )
+    value = "edited since" if changed else "as approved"
+    detail = f"{diff[:1].upper()}{diff[1:]}." if changed else ""
+    return Gate("approval", not changed, value, "as approved", "approval", "approve", detail=detail)
+
+
+def _shown(value: Any) -> str:
+    return str(value) if value not in ("", None) else "nothing"
+
+
+def _still_needed(facts: Facts) -> Gate:
     return Gate(
         "still_needed",
         facts.is_still_needed,
@@ -207,7 +251,7 @@ def storm_gate(storm: Storm, *, is_approved: bool = False) -> Gate:
     )
 
 
-def _budgets(facts: Facts) -> Iterator[Gate]:
+def _how_often(facts: Facts) -> Iterator[Gate]:
     if facts.attempts is not None:
         left = not facts.attempts.is_full
         yield Gate(
@@ -219,10 +263,62 @@ def _budgets(facts: Facts) -> Iterator[Gate]:
             "fail",
             detail="" if left else "All attempts of the retry policy are used.",
         )
+    if facts.backoff is not None:
+        yield _backoff(facts.backoff)
+    if facts.campaign:
+        return
     if facts.run_attempts is not None:
         yield _hourly("run_retry_limit", facts.run_attempts, "MAX_RETRIES_PER_WORKFLOW")
     if facts.vendor_attempts is not None and facts.is_unattended:
         yield _hourly("vendor_retry_limit", facts.vendor_attempts, "MAX_RETRIES_PER_VENDOR")
+    if facts.budget is not None:
+        yield _budget(facts.budget)
+
+
+def _backoff(backoff: Backoff) -> Gate:
+    return Gate(
+        "backoff",
+        backoff.is_over,
+        "over" if backoff.is_over else f"before attempt {backoff.attempt}",
+        "over",
+        "retry policy",
+        "wait",
+        clears_at=None if backoff.is_over else backoff.until,
+        detail="" if backoff.is_over else "The wait before the next attempt is not over.",
+    )
+
+
+def _budget(budget: Budget) -> Gate:
+    passes = not budget.is_empty
+    return Gate(
+        "retry_budget",
+        passes,
+        f"{budget.made} in the last minute",
+        f"{budget.floor} + {budget.share_percent:g} % of {budget.originals} calls",
+        "retry budget of the vendor",
+        "wait",
+        clears_at=None if passes else budget.clears_at,
+        detail=""
+        if passes
+        else f"{budget.made} retries in the last minute use up the vendor's budget of {budget.limit}.",
+        apart=MINUTE / max(budget.limit, 1),
+    )
+
+
+def _in_flight(flying: InFlight) -> Gate:
+    passes = flying.under_way < flying.limit
+    return Gate(
+        f"in_flight_{flying.scope}",
+        passes,
+        f"{flying.under_way} under way",
+        str(flying.limit),
+        f"cap of the {flying.scope}",
+        "wait",
+        clears_at=None if passes else flying.ask_again_at,
+        detail=""
+        if passes
+        else f"{flying.under_way} calls of the {flying.scope} are under way, as many as may be.",
+    )
 
 
 def _hourly(name: str, window: Window, source: str) -> Gate:
@@ -236,6 +332,7 @@ def _hourly(name: str, window: Window, source: str) -> Gate:
         "wait",
         clears_at=None if passes or window.oldest_at is None else window.oldest_at + HOUR,
         detail="" if passes else f"{window.made} attempts in the last hour reach the limit.",
+        apart=HOUR / max(window.limit, 1),
     )
 
 

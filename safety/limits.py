@@ -37,8 +37,7 @@ class Taken:
 
 def take(vendor: Vendor, limit: RateLimit, *, now: datetime) -> Taken:
     """Spend one token, or say when to come back. Never above burst + rate·t in any window."""
-    interval = timedelta(microseconds=math.ceil(1_000_000 / limit.requests_per_second))
-    burst = interval * limit.burst_size
+    interval, burst = _terms(limit)
     with connection.cursor() as cursor:
         cursor.execute(
             _TAKE,
@@ -53,6 +52,21 @@ def take(vendor: Vendor, limit: RateLimit, *, now: datetime) -> Taken:
         )
         if cursor.fetchone():
             return Taken(True, None)
+    return peek(vendor, limit, now=now)
+
+
+def peek(vendor: Vendor, limit: RateLimit, *, now: datetime) -> Taken:
+    """What `take` would answer; nothing is spent."""
+    interval, burst = _terms(limit)
+    with connection.cursor() as cursor:
         cursor.execute(_ARRIVAL, [vendor.tenant_id, vendor.id])
-        (arrival_at,) = cursor.fetchone()
-    return Taken(False, arrival_at - burst + interval)
+        found = cursor.fetchone()
+    if found is None or max(found[0], now) - now <= burst - interval:
+        return Taken(True, None)
+    return Taken(False, found[0] - burst + interval)
+
+
+def _terms(limit: RateLimit) -> tuple[timedelta, timedelta]:
+    """How far apart the tokens come, and how far ahead they may be spent."""
+    interval = timedelta(microseconds=math.ceil(1_000_000 / limit.requests_per_second))
+    return interval, interval * limit.burst_size

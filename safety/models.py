@@ -151,3 +151,23 @@ class VendorBucket(TenantOwned):
 
     def __str__(self) -> str:
         return f"bucket of {self.vendor}"
+
+
+class VendorSecond(TenantOwned):
+    """Calls to a vendor that workflows reported in one second; `budget.py` writes the 60 rows in turn."""
+
+    vendor = TenantKey(Vendor, related_name="+")
+    slot = models.PositiveSmallIntegerField()  # of the minute
+    at = models.DateTimeField()
+    originals = models.PositiveIntegerField()
+
+    class Meta(TenantOwned.Meta):
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            *TenantOwned.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["tenant", "vendor", "slot"], name="one_row_per_second_of_the_minute"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.originals} calls to {self.vendor}"

@@ -157,6 +157,8 @@ FIELDS: Final[Mapping[str, Field]] = {
     "breaker.half_open_requests": Whole(1, 1_000),
     "rate_limit.requests_per_second": Number(0.01, 100_000),
     "rate_limit.burst_size": Whole(1, 100_000),
+    "retry_budget.share_percent": Number(0, 100),
+    "retry_budget.floor_per_minute": Whole(1, 100_000),
     "timeout_seconds": Whole(1, 600),
 }
 
@@ -172,10 +174,10 @@ class ValuesRefused(ValueError):
 def may_tune(scope: str, key: str) -> bool:
     """Whether an override of this scope may set this value.
 
-    A breaker and a rate limit are one per vendor: a workflow or code that set its own would make
+    A breaker, a rate limit and a retry budget are one per vendor: a workflow or code that set its own would make
     two callers disagree about the same row. A category cannot be chosen by a category.
     """
-    if key.startswith(("breaker.", "rate_limit.")):
+    if key.startswith(("breaker.", "rate_limit.", "retry_budget.")):
         return scope in ("vendor", "tenant")
     if key == "category":
         return scope in ("workflow", "vendor", "code")

@@ -38,6 +38,14 @@ class RateLimit:
 
 
 @dataclass(frozen=True)
+class RetryBudget:
+    """Retries of a vendor in any minute: a floor, and a share of the calls that were no retries (DESIGN.md rule 14)."""
+
+    share_percent: float = 20.0
+    floor_per_minute: int = 10
+
+
+@dataclass(frozen=True)
 class CodeRule:
     name: str
     line: int
@@ -87,6 +95,10 @@ def breaker_policy_of(values: Values) -> BreakerPolicy:
 
 def rate_limit_of(values: Values) -> RateLimit:
     return RateLimit(**_under("rate_limit.", values))
+
+
+def retry_budget_of(values: Values) -> RetryBudget:
+    return RetryBudget(**_under("retry_budget.", values))
 
 
 def _under(prefix: str, values: Values) -> dict[str, Any]:

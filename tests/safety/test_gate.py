@@ -8,16 +8,24 @@ from typing import Any
 import pytest
 
 from safety import gate
-from safety.gate import Facts, Permit, Storm, Window
+from safety.gate import Backoff, Budget, Facts, InFlight, Needed, Permit, Storm, Window
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FINE = Facts(
     action_type="retry",
     idempotent="key",
+    retry_rule=Needed(True, "up to 3 retries", "on", "code payment_timeout"),
+    retry_url=Needed(True, "set", "set", "the workflow checkout"),
+    campaign="",
+    is_approved=False,
+    approval_changed={},
     storm=Storm(200, 200),
     attempts=Window(0, 3),
+    backoff=Backoff(1, NOON, is_over=True),
     run_attempts=Window(0, 5),
     vendor_attempts=Window(0, 1000),
+    budget=Budget(0, 0, 20, 10),
+    in_flight=tuple(InFlight(s, 0, 1, NOON) for s in ("tenant", "workflow", "vendor")),
     breaker=Permit(True, None, "closed"),
     rate=Permit(True, None, "a token is there"),
 )
@@ -25,28 +33,55 @@ SOON = NOON + timedelta(minutes=5)
 LATER = NOON + timedelta(minutes=9)
 ORDER = [
     "still_needed",
+    "retry_rule",
+    "retry_url",
     "kill_switch",
     "auto_retry",
     "idempotent",
     "confidence",
+    "approval",
     "storm",
     "attempts_left",
+    "backoff",
     "run_retry_limit",
     "vendor_retry_limit",
+    "retry_budget",
+    "in_flight_tenant",
+    "in_flight_workflow",
+    "in_flight_vendor",
     "circuit_breaker",
     "vendor_rate",
 ]
+
+
 # what makes each gate fail, and what that does to the action
+def full(which: str) -> dict[str, Any]:
+    return {
+        "in_flight": tuple(
+            InFlight(scope, int(scope == which), 1, SOON)
+            for scope in ("tenant", "workflow", "vendor")
+        )
+    }
+
+
 FAILURES: dict[str, tuple[dict[str, Any], str]] = {
     "still_needed": ({"is_still_needed": False}, "skip"),
+    "retry_rule": ({"retry_rule": Needed(False, "off", "on", "no_retry", "No retry.")}, "skip"),
+    "retry_url": ({"retry_url": Needed(False, "none", "set", "checkout", "No URL.")}, "skip"),
     "kill_switch": ({"switches": ("tenant: stop",)}, "park"),
     "auto_retry": ({"auto_retry_enabled": False}, "approve"),
     "idempotent": ({"idempotent": "no"}, "approve"),
     "confidence": ({"is_certain": False, "confidence": 0.69}, "approve"),
+    "approval": ({"approval_changed": {"retry_url": ["https://a", "https://b"]}}, "approve"),
     "storm": ({"storm": Storm(201, 200)}, "approve"),
     "attempts_left": ({"attempts": Window(3, 3)}, "fail"),
+    "backoff": ({"backoff": Backoff(2, SOON, is_over=False)}, "wait"),
     "run_retry_limit": ({"run_attempts": Window(5, 5, NOON)}, "wait"),
     "vendor_retry_limit": ({"vendor_attempts": Window(1000, 1000, NOON)}, "wait"),
+    "retry_budget": ({"budget": Budget(12, 10, 20, 10, SOON)}, "wait"),
+    "in_flight_tenant": (full("tenant"), "wait"),
+    "in_flight_workflow": (full("workflow"), "wait"),
+    "in_flight_vendor": (full("vendor"), "wait"),
     "circuit_breaker": ({"breaker": Permit(False, SOON, "open")}, "wait"),
     "vendor_rate": ({"rate": Permit(False, LATER, "no token")}, "wait"),
 }
@@ -71,7 +106,10 @@ def test_a_gate_that_fails_decides_and_says_why(name: str) -> None:
     assert len(verdict.gates) == len(ORDER)  # the others are shown too
 
 
-@pytest.mark.parametrize(("first", "second"), list(pairwise(ORDER)))
+PAIRS = [pair for pair in pairwise(ORDER) if not all("in_flight" in name for name in pair)]
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_of_two_that_fail_the_first_decides(first: str, second: str) -> None:
     both = FAILURES[first][0] | FAILURES[second][0]
     verdict = gate.check(replace(FINE, **both))
@@ -94,6 +132,13 @@ def test_of_two_that_fail_the_first_decides(first: str, second: str) -> None:
         ({"run_attempts": Window(4, 5, NOON)}, True),
         ({"run_attempts": Window(0, 0)}, False),
         ({"vendor_attempts": Window(999, 1000, NOON)}, True),
+        # the floor alone, and with a share of what went out by itself: a part of a call is none
+        ({"budget": Budget(9, 0, 20, 10)}, True),
+        ({"budget": Budget(10, 0, 20, 10)}, False),
+        ({"budget": Budget(10, 4, 20, 10)}, False),
+        ({"budget": Budget(10, 5, 20, 10)}, True),
+        ({"in_flight": (InFlight("vendor", 9, 10, NOON),)}, True),
+        ({"in_flight": (InFlight("vendor", 11, 10, NOON),)}, False),
     ],
 )
 def test_the_edges_of_the_checks(changes: dict[str, Any], passes: bool) -> None:
@@ -132,7 +177,13 @@ def test_only_retries_need_permissions_and_budgets() -> None:
 
 def test_what_was_not_asked_at_this_moment_is_no_gate() -> None:
     planned = Facts(action_type="retry", idempotent="key")
-    assert [g.name for g in gate.check(planned).gates] == ORDER[:5]
+    assert [g.name for g in gate.check(planned).gates] == [
+        "still_needed",
+        "kill_switch",
+        "auto_retry",
+        "idempotent",
+        "confidence",
+    ]
 
 
 def test_it_can_start_when_the_last_of_its_gates_clears() -> None:
@@ -146,6 +197,49 @@ def test_it_can_start_when_the_last_of_its_gates_clears() -> None:
 def test_what_waits_for_a_person_has_no_earliest_time() -> None:
     waits = FAILURES["circuit_breaker"][0] | FAILURES["kill_switch"][0]
     assert gate.check(replace(FINE, **waits)).earliest_possible_at is None
+
+
+def test_an_edit_after_the_approval_is_told_as_a_diff() -> None:
+    edited = {"retry_url": ["https://a", "https://b"], "status_url": ["", "https://c"]}
+    verdict = gate.check(replace(FINE, approval_changed=edited))
+    assert verdict.reason == (
+        "Retry_url was approved as https://a and is https://b now; "
+        "status_url was approved as nothing and is https://c now."
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "effect"),
+    [
+        ("running", "go"),
+        ("planned", "park"),
+        ("paused", "park"),
+        ("completed", "skip"),
+        ("aborted", "skip"),
+    ],
+)
+def test_a_campaign_lets_its_calls_go_holds_them_or_ends_them(state: str, effect: str) -> None:
+    verdict = gate.check(replace(FINE, campaign=state))
+    assert verdict.effect == effect
+    assert ("campaign" in [g.name for g in verdict.failed]) is (effect != "go")
+
+
+@pytest.mark.parametrize("name", ["storm", "run_retry_limit", "vendor_retry_limit", "retry_budget"])
+def test_a_campaigns_stages_are_its_budget(name: str) -> None:
+    verdict = gate.check(replace(FINE, campaign="running", **FAILURES[name][0]))
+    assert verdict.effect == "go"
+    assert name not in [g.name for g in verdict.gates]
+
+
+@pytest.mark.parametrize("name", ["in_flight_vendor", "circuit_breaker", "vendor_rate"])
+def test_a_campaign_waits_for_the_vendor_like_everybody(name: str) -> None:
+    assert gate.check(replace(FINE, campaign="running", **FAILURES[name][0])).effect == "wait"
+
+
+def test_room_comes_as_often_as_the_tightest_of_its_limits_allows() -> None:
+    waits = FAILURES["retry_budget"][0] | FAILURES["run_retry_limit"][0]
+    assert gate.check(replace(FINE, **waits)).apart == timedelta(minutes=12)
+    assert gate.check(FINE).apart == timedelta()
 
 
 def test_every_switch_that_holds_is_named() -> None:
