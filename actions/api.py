@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from actions import by_hand, lifecycle, signing
+from actions import by_hand, lifecycle, signing_secrets, voting
 from actions.executors.controls import Conflict
 from actions.lifecycle import ActionRefused, NotReversible
 from actions.models import Action
@@ -26,6 +26,7 @@ from actions.serializers import (
     WorkflowSerializer,
 )
 from actions.transport import Refused, check_url
+from actions.voting import ApprovalRefused, OwnRequest, PlanChanged
 from awfdrs_site.lib import clock
 from awfdrs_site.lib.ids import uuid7
 from awfdrs_site.lib.pagination import Listing
@@ -33,7 +34,7 @@ from awfdrs_site.lib.problems import FieldError, Problem
 from events.ingest import WORKFLOW_LIMIT
 from incidents.api import OneIncident
 from incidents.models import Incident
-from tenants import journal, secrets
+from tenants import journal
 from tenants.api import TenantAPIView, get_or_404
 from tenants.models import Vendor, Workflow
 from tenants.serializers import ReasonOrNote
@@ -50,8 +51,23 @@ def refusals() -> Iterator[None]:
         raise Problem(
             "transition_refused", str(refused.args[0]), allowed=list(refused.allowed)
         ) from refused
-    except (NotReversible, Conflict) as refused:
+    except ApprovalRefused as refused:
+        raise Problem("transition_refused", str(refused.args[0]), allowed=[]) from refused
+    except OwnRequest as refused:
+        raise Problem("own_request", str(refused.args[0])) from refused
+    except PlanChanged as refused:
+        raise Problem(
+            "plan_changed",
+            str(refused.args[0]),
+            n_actions=refused.n_actions,
+            changed=refused.changed,
+        ) from refused
+    except NotReversible as refused:
         raise Problem("conflict", str(refused.args[0])) from refused
+    except Conflict as refused:
+        raise Problem(
+            "conflict", str(refused.args[0]), found=refused.found, wanted=refused.wanted
+        ) from refused
 
 
 class Actions(TenantAPIView):
@@ -103,12 +119,12 @@ class ActionVerb(OneAction):
 
 
 class ActionApprove(ActionVerb):
-    act = staticmethod(lifecycle.approve)
+    act = staticmethod(voting.approve_action)
     takes_reason = False
 
 
 class ActionReject(ActionVerb):
-    act = staticmethod(lifecycle.reject)
+    act = staticmethod(voting.reject_action)
 
 
 class ActionSkip(ActionVerb):
@@ -116,7 +132,7 @@ class ActionSkip(ActionVerb):
 
 
 class ActionRun(ActionVerb):
-    act = staticmethod(lifecycle.run_now)
+    act = staticmethod(voting.run_action)
     takes_reason = False
 
 
@@ -171,14 +187,14 @@ class Workflows(TenantAPIView):
 
     def _register(self, asked: Mapping[str, Any]) -> tuple[Workflow, str]:
         """The unique constraint decides between two that register one slug at once."""
-        tenant_id, now, secret = self.caller.tenant.id, clock.now(), signing.new_secret()
+        tenant_id, now = self.caller.tenant.id, clock.now()
         workflow = Workflow(
             id=uuid7(now),
             tenant_id=tenant_id,
             created_at=now,
             **{**asked, "vendor": _vendor(tenant_id, asked.get("vendor"))},
         )
-        workflow.retry_secret_sealed = secrets.seal(secret, tenant_id=tenant_id, row_id=workflow.pk)
+        secret = signing_secrets.make(workflow)
         Workflow.objects.bulk_create([workflow], ignore_conflicts=True)
         stored = Workflow.objects.for_tenant(tenant_id).get(slug=workflow.slug)
         if stored.pk != workflow.pk:

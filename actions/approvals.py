@@ -30,7 +30,7 @@ def standing(action: Action) -> Standing:
     if action.approval is None:
         # a person's own hand (`run`), or nobody was ever asked
         return Standing(bool(action.parameters.get("approved_by")))
-    if action.approval.status != ApprovalStatus.APPROVED:
+    if not _covers(action.approval, action):
         return Standing(is_approved=False)
     changed = terms.changes(action.approval.terms, terms.terms_of(action))
     return Standing(is_approved=not changed, changed=changed)
@@ -88,6 +88,11 @@ def _read(actions: Iterable[Action]) -> list[Action]:
         .select_related(*related)
         .order_by("id")
     )
+
+
+def _covers(approval: Approval, action: Action) -> bool:
+    is_inside = approval.until_id is None or action.pk <= approval.until_id
+    return approval.status == ApprovalStatus.APPROVED and is_inside
 
 
 def _is_unasked(action: Action) -> bool:

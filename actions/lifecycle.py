@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from actions.models import Action
-from actions.states import ALLOWED, REVERSIBLE, ActionType, Status
+from actions.states import ALLOWED, REVERSIBLE, UNSETTLED, ActionType, Status
 from awfdrs_site.lib import correlation
 from incidents.models import Incident, Run
+from incidents.states import RunState
 from tenants import journal
 from tenants.journal import Actor
 
@@ -32,13 +33,7 @@ _SAVED = [
     "parameters",
     "version",
 ]
-_RUN_BY_HAND = (
-    Status.PENDING,
-    Status.PARKED,
-    Status.AWAITING_APPROVAL,
-    Status.FAILED,
-    Status.UNKNOWN,
-)
+_RUN_BY_HAND = (Status.PENDING, Status.PARKED, Status.FAILED, Status.UNKNOWN)
 
 
 class ActionRefused(Exception):
@@ -62,38 +57,27 @@ class Change:
     detail: dict[str, Any]
 
 
-def approve(action: Action, *, by: Actor, now: datetime) -> Action:
-    """Let a waiting action run: what a person may allow counts as allowed from here on."""
-    action = locked(action)
-    if action.parameters.get("approved_by"):
-        return action
-    _refuse_unless(action, Status.AWAITING_APPROVAL, Status.PENDING)
-    action.parameters = {**action.parameters, "approved_by": by.label}
-    action.run_at, action.waiting_reason = now, ""
-    return move(action, Status.PENDING, "approved", by=by, now=now)
-
-
-def reject(action: Action, *, by: Actor, now: datetime, reason: str = "") -> Action:
-    """Refuse a waiting action for good."""
-    action = locked(action)
-    if action.status not in (Status.AWAITING_APPROVAL, Status.SKIPPED):
-        raise ActionRefused(current=action.status, asked=Status.SKIPPED)
-    return move(action, Status.SKIPPED, "rejected", by=by, now=now, reason=reason)
-
-
 def skip(action: Action, *, by: Actor, now: datetime, reason: str = "") -> Action:
     """Do without it. Quiet when it is skipped already."""
     action = locked(action)
+    is_new = action.status != Status.SKIPPED
     action.waiting_reason = reason[:300]
-    return move(action, Status.SKIPPED, "skipped", by=by, now=now, reason=reason)
+    action = move(action, Status.SKIPPED, "skipped", by=by, now=now, reason=reason)
+    if is_new:
+        release_runs([action])
+    return action
 
 
-def run_now(action: Action, *, by: Actor, now: datetime) -> Action:
-    """Try now instead of later: what waits comes forward, failed and unknown get one more attempt by hand."""
+def run_now(action: Action, *, by: Actor, now: datetime, allows: bool = True) -> Action:
+    """Try now instead of later: what waits comes forward, failed and unknown get one more attempt by hand.
+
+    `allows`: whether this person's hand is all the permission that is needed.
+    """
     action = locked(action)
     _refuse_unless(action, *_RUN_BY_HAND)
     action.run_at, action.waiting_reason = now, ""
-    action.parameters = {**action.parameters, "approved_by": by.label}
+    if allows:
+        action.parameters = {**action.parameters, "approved_by": by.label}
     if action.status == Status.PENDING:
         return save(action, Change("brought_forward", {}), by=by, now=now)
     action.attempts_max = max(action.attempts_max, action.attempts_made + 1)
@@ -105,6 +89,22 @@ def _refuse_unless(action: Action, *where: Status) -> None:
     """For moves to pending by hand: the table alone would take an attempt under way back, and send it twice."""
     if action.status not in where:
         raise ActionRefused(current=action.status, asked=Status.PENDING)
+
+
+def release_runs(actions: Sequence[Action]) -> None:
+    """The runs of actions that will not be tried wait for nobody any more, unless something else is planned."""
+    run_ids = [action.run_id for action in actions if action.run_id is not None]
+    if not run_ids:
+        return
+    tenant_id = actions[0].tenant_id
+    planned = Action.objects.for_tenant(tenant_id).filter(run=OuterRef("pk"), status__in=UNSETTLED)
+    mine = Run.objects.for_tenant(tenant_id).filter(~Exists(planned), pk__in=run_ids)
+    idle = list(mine.filter(state=RunState.RETRY_SCHEDULED).order_by("id").select_for_update())
+    released = Run.objects.for_tenant(tenant_id).filter(pk__in=[run.pk for run in idle])
+    released.update(state=RunState.FAILED, version=F("version") + 1)
+    for run in idle:
+        run.version += 1
+        journal.announce(run)
 
 
 def is_reversible(action: Action) -> bool:

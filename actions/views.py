@@ -9,10 +9,11 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from actions import lifecycle, presentation
+from actions import presentation, voting
 from actions.lifecycle import ActionRefused
 from actions.models import Action
 from actions.querysets import ActionQuerySet
+from actions.voting import VoteRefused
 from awfdrs_site.lib import clock, htmx
 from awfdrs_site.lib.htmx import Toast
 from incidents.models import Incident, Run
@@ -39,13 +40,15 @@ def run_panel(request: TenantRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @requires("act")
 def approve(request: TenantRequest, pk: UUID) -> HttpResponse:
-    return _move(request, pk, "Approved. It runs as soon as its limits allow.", lifecycle.approve)
+    return _move(
+        request, pk, "Approved. It runs as soon as its limits allow.", voting.approve_action
+    )
 
 
 @require_POST
 @requires("act")
 def reject(request: TenantRequest, pk: UUID) -> HttpResponse:
-    return _move(request, pk, "Rejected. It will not run.", lifecycle.reject)
+    return _move(request, pk, "Rejected. It will not run.", voting.reject_action)
 
 
 def _move(request: TenantRequest, pk: UUID, done: str, verb: Callable[..., Action]) -> HttpResponse:
@@ -55,7 +58,7 @@ def _move(request: TenantRequest, pk: UUID, done: str, verb: Callable[..., Actio
     toast, status = Toast(done), 200
     try:
         verb(action, by=request.caller.actor, now=clock.now())
-    except ActionRefused as refusal:
+    except (ActionRefused, VoteRefused) as refusal:
         toast, status = Toast(str(refusal), "bad"), 409
     of_run = action.run_id is not None and request.POST.get("run") == str(action.run_id)
     if not htmx.is_htmx(request):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from actions import lifecycle
+from actions import lifecycle, voting
 from actions.lifecycle import ActionRefused, Change
 from actions.models import Action
 from actions.states import ALLOWED, REVERSIBLE, ActionType, Status
@@ -22,10 +22,10 @@ ALICE = Actor("user", "1", "alice")
 BOB = Actor("user", "2", "bob")
 Verb = Callable[[Action, datetime], Action]
 VERBS: dict[str, Verb] = {
-    "approve": lambda action, now: lifecycle.approve(action, by=ALICE, now=now),
-    "reject": lambda action, now: lifecycle.reject(action, by=ALICE, now=now, reason="no"),
+    "approve": lambda action, now: voting.approve_action(action, by=ALICE, now=now),
+    "reject": lambda action, now: voting.reject_action(action, by=ALICE, now=now, reason="no"),
     "skip": lambda action, now: lifecycle.skip(action, by=ALICE, now=now, reason="no"),
-    "run_now": lambda action, now: lifecycle.run_now(action, by=ALICE, now=now),
+    "run_now": lambda action, now: voting.run_action(action, by=ALICE, now=now),
 }
 # where each verb leads from each status; what is missing is refused
 LEADS: dict[str, dict[Status, tuple[Status, str | None]]] = {
@@ -48,7 +48,7 @@ LEADS: dict[str, dict[Status, tuple[Status, str | None]]] = {
     "run_now": {
         Status.PENDING: (Status.PENDING, "brought_forward"),
         Status.PARKED: (Status.PENDING, "run_again"),
-        Status.AWAITING_APPROVAL: (Status.PENDING, "run_again"),
+        Status.AWAITING_APPROVAL: (Status.PENDING, "approved"),
         Status.FAILED: (Status.PENDING, "run_again"),
         Status.UNKNOWN: (Status.PENDING, "run_again"),
     },
@@ -96,11 +96,11 @@ def test_an_approval_says_who_and_runs_at_once(acme: Tenant) -> None:
         tenant=acme, status=Status.AWAITING_APPROVAL, run_at=later, waiting_reason="ask"
     )
     with bound(acme.pk) as now:
-        lifecycle.approve(action, by=ALICE, now=now)
-        again = lifecycle.approve(action, by=BOB, now=now)
+        voting.approve_action(action, by=ALICE, now=now)
+        again = voting.approve_action(action, by=BOB, now=now)
     assert again.parameters == {"approved_by": "alice"}
     assert (again.run_at, again.waiting_reason) == (now, "")
-    assert journal_of(acme) == ["approved"]
+    assert journal_of(acme, action.pk) == ["approved"]
 
 
 def test_running_again_allows_one_attempt_more(acme: Tenant) -> None:

@@ -2,7 +2,7 @@
 
 from pytest_django import Settings
 
-from actions import lifecycle
+from actions import voting
 from tenants import scoping
 from tenants.journal import Actor
 from tests.cast import submit
@@ -26,7 +26,7 @@ def test_a_workflow_that_is_not_idempotent_waits_for_approval(
     assert stage.calls == []
 
     with scoping.bound(stage.tenant.pk) as now:
-        lifecycle.approve(action, by=_alice(), now=now)
+        voting.approve_action(action, by=_alice(), now=now)
     stage.turn()
     assert [call["workflow"] for call in stage.calls] == ["refunds"]
 

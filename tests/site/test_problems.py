@@ -14,6 +14,8 @@ def test_every_code_of_the_contract_has_its_status() -> None:
         "missing_scope": 403,
         "tenant_inactive": 403,
         "tenant_mismatch": 403,
+        "own_request": 403,
+        "plan_changed": 409,
         "not_found": 404,
         "method_not_allowed": 405,
         "not_acceptable": 406,
