@@ -65,7 +65,7 @@ def run_due() -> int:
 
 def sweeps(*, run_due: Callable[[], int] = run_due) -> list[Callable[[], int]]:
     """Everything the worker does, in the way of an event."""
-    from actions import execution, planning, verification
+    from actions import campaign_stages, execution, planning, verification
     from incidents import decisions, detection
     from safety import sweeps as safety_sweeps
 
@@ -77,6 +77,7 @@ def sweeps(*, run_due: Callable[[], int] = run_due) -> list[Callable[[], int]]:
         run_due,
         execution.rescue_lost,
         verification.verify_due,
+        campaign_stages.advance_due,
         safety_sweeps.reset_due,
     ]
 
