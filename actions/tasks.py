@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from actions import campaign_stages, execution, outlook, planning, verification
+from actions import execution, outbox, outlook, planning, verification
 from incidents import quiet, storms
 
 
@@ -18,8 +18,8 @@ def run_due_actions(**_: object) -> None:
 
 
 @shared_task
-def advance_campaigns(**_: object) -> None:
-    campaign_stages.advance_due()
+def send_deliveries(**_: object) -> None:
+    outbox.send_due(limit=8)
 
 
 @shared_task

@@ -63,9 +63,19 @@ def run_due() -> int:
     return execution.run_due(limit=room, submit=calls.submit) if room > 0 else 0
 
 
-def sweeps(*, run_due: Callable[[], int] = run_due) -> list[Callable[[], int]]:
+def send_due() -> int:
+    """The same of what people are told."""
+    from actions import outbox
+
+    room = calls.room
+    return outbox.send_due(limit=room, submit=calls.submit) if room > 0 else 0
+
+
+def sweeps(
+    *, run_due: Callable[[], int] = run_due, send_due: Callable[[], int] = send_due
+) -> list[Callable[[], int]]:
     """Everything the worker does, in the way of an event."""
-    from actions import campaign_stages, execution, planning, verification
+    from actions import execution, planning, verification
     from incidents import decisions, detection
     from safety import sweeps as safety_sweeps
 
@@ -77,7 +87,7 @@ def sweeps(*, run_due: Callable[[], int] = run_due) -> list[Callable[[], int]]:
         run_due,
         execution.rescue_lost,
         verification.verify_due,
-        campaign_stages.advance_due,
+        send_due,
         safety_sweeps.reset_due,
     ]
 

@@ -83,6 +83,7 @@ class Delivery(TenantOwned):
     lease_until = models.DateTimeField(null=True)
     response_status = models.PositiveSmallIntegerField(null=True)
     response_excerpt = models.TextField(blank=True)
+    latency_ms = models.PositiveIntegerField(null=True)
     error = models.CharField(max_length=500, blank=True)
     correlation_id = models.CharField(max_length=128, blank=True)
     created_at = models.DateTimeField()
@@ -107,6 +108,18 @@ class Delivery(TenantOwned):
                 fields=["due_at", "id"],
                 condition=models.Q(status=DeliveryStatus.PENDING),
                 name="delivery_due",
+            ),
+            # what a worker that died was sending
+            models.Index(
+                fields=["lease_until"],
+                condition=models.Q(status=DeliveryStatus.SENDING),
+                name="delivery_lease",
+            ),
+            # the members of one message
+            models.Index(
+                fields=["tenant", "sent_with"],
+                condition=models.Q(sent_with__isnull=False),
+                name="delivery_carried",
             ),
             # the log, a channel's last hour, a person's inbox
             models.Index(fields=["tenant", "-id"], name="delivery_log"),

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -29,6 +29,7 @@ class Answer:
     headers: Mapping[str, str]  # lower-case names, only KEPT_HEADERS
     excerpt: str
     latency_ms: int
+    body: bytes = field(default=b"", repr=False)  # for machines; people see the excerpt
 
 
 def kept_headers(

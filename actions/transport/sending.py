@@ -106,10 +106,12 @@ def _call(
         ) as response,
     ):
         secrets = answers.secrets_in(request.headers)
+        body = _read_body(response)
         return answers.Answer(
             status=response.status,
             headers=answers.kept_headers(response.headers, secrets=secrets),
-            excerpt=answers.excerpt(_read_body(response), secrets=secrets),
+            excerpt=answers.excerpt(body, secrets=secrets),
+            body=body,
             latency_ms=round(exchange.deadline.elapsed_seconds() * 1000),
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from actions import signing
+from actions import outbox, signing
 from actions.models import Action
 from awfdrs_site import poller
 from awfdrs_site.lib import clock, rfc3339
@@ -80,7 +80,7 @@ class Stage:
     def turn(self) -> None:
         """The worker works until nothing is due now."""
         for _ in range(50):
-            if not poller.sweep_once(poller.sweeps(run_due=_run_due_here)):
+            if not poller.sweep_once(poller.sweeps(run_due=_run_due_here, send_due=outbox.send_due)):
                 return
         raise AssertionError("the worker never comes to rest")
 
