@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from actions import execution, outbox, outlook, planning, verification
+from actions import campaign_stages, execution, outbox, outlook, planning, verification
 from incidents import quiet, storms
 
 
@@ -15,6 +15,11 @@ def plan_decisions(**_: object) -> None:
 def run_due_actions(**_: object) -> None:
     verification.release_parked()
     execution.run_due(limit=8)
+
+
+@shared_task
+def advance_campaigns(**_: object) -> None:
+    campaign_stages.advance_due()
 
 
 @shared_task

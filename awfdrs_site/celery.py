@@ -42,6 +42,7 @@ app.conf.beat_schedule = {
     "incidents.tasks.decide_incidents": _every(1, "incidents.tasks.decide_incidents", "digest"),
     "actions.tasks.plan_decisions": _every(1, "actions.tasks.plan_decisions", "actions"),
     "actions.tasks.run_due_actions": _every(1, "actions.tasks.run_due_actions", "actions"),
+    "actions.tasks.advance_campaigns": _every(1, "actions.tasks.advance_campaigns", "actions"),
     "actions.tasks.send_deliveries": _every(1, "actions.tasks.send_deliveries", "actions"),
     "actions.tasks.verify_actions": _every(5, "actions.tasks.verify_actions", "actions"),
     "actions.tasks.resolve_quiet_incidents": _every(

@@ -75,7 +75,7 @@ def sweeps(
     *, run_due: Callable[[], int] = run_due, send_due: Callable[[], int] = send_due
 ) -> list[Callable[[], int]]:
     """Everything the worker does, in the way of an event."""
-    from actions import execution, planning, verification
+    from actions import campaign_stages, execution, planning, verification
     from incidents import decisions, detection
     from safety import sweeps as safety_sweeps
 
@@ -87,6 +87,7 @@ def sweeps(
         run_due,
         execution.rescue_lost,
         verification.verify_due,
+        campaign_stages.advance_due,
         send_due,
         safety_sweeps.reset_due,
     ]
