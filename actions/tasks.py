@@ -2,7 +2,16 @@
 
 from celery import shared_task
 
-from actions import campaign_stages, execution, outbox, outlook, planning, verification
+from actions import (
+    approval_sweeps,
+    campaign_stages,
+    execution,
+    outbox,
+    outlook,
+    planning,
+    probing,
+    verification,
+)
 from incidents import quiet, storms
 
 
@@ -23,6 +32,11 @@ def advance_campaigns(**_: object) -> None:
 
 
 @shared_task
+def ask_unknown(**_: object) -> None:
+    probing.ask_due(limit=4)
+
+
+@shared_task
 def send_deliveries(**_: object) -> None:
     outbox.send_due(limit=8)
 
@@ -37,3 +51,8 @@ def verify_actions(**_: object) -> None:
 def resolve_quiet_incidents(**_: object) -> None:
     quiet.resolve_quiet(has_open_actions=outlook.has_open)
     storms.settle_due()
+
+
+@shared_task
+def keep_approvals(**_: object) -> None:
+    approval_sweeps.keep_due()

@@ -69,7 +69,7 @@ def approve(
 
     Quiet when it is approved already or the person voted. Raises ApprovalRefused, OwnRequest, PlanChanged.
     """
-    approval, members = _hold(approval)
+    approval, members = hold(approval)
     if approval.status == ApprovalStatus.APPROVED:
         return approval
     _refuse(approval, by=by, now=now)
@@ -88,7 +88,7 @@ def reject(
     approval: Approval, *, by: Actor, now: datetime, reason: str, seen: str = ""
 ) -> Approval:
     """One word against is enough: what waits under it is skipped for good. Raises ApprovalRefused, PlanChanged."""
-    approval, members = _hold(approval)
+    approval, members = hold(approval)
     if approval.status == ApprovalStatus.REJECTED:
         return approval
     _refuse_decided(approval, now=now)
@@ -175,6 +175,15 @@ def plan_of_action(action: Action) -> Plan:
     return Plan(plan_hash, until_id)
 
 
+def hold(approval: Approval) -> tuple[Approval, list[Action]]:
+    """The actions that wait, then the approval, locked; what joined in between is locked without waiting for it."""
+    held = list(_lockable(approval).select_for_update(of=("self",)))
+    approval = approvals.locked(approval)
+    late = _lockable(approval).exclude(pk__in=[action.pk for action in held])
+    held += late.select_for_update(of=("self",), skip_locked=True)
+    return approval, held
+
+
 def decide(
     approval: Approval, status: ApprovalStatus, *, by: Actor, now: datetime, **detail: Any
 ) -> Approval:
@@ -185,15 +194,6 @@ def decide(
     incident = str(approval.incident_id) if approval.incident_id else None
     journal.record(approval, str(status), by=by, at=now, incident=incident, **detail)
     return approval
-
-
-def _hold(approval: Approval) -> tuple[Approval, list[Action]]:
-    """The actions that wait, then the approval, locked; what joined in between is locked without waiting for it."""
-    held = list(_lockable(approval).select_for_update(of=("self",)))
-    approval = approvals.locked(approval)
-    late = _lockable(approval).exclude(pk__in=[action.pk for action in held])
-    held += late.select_for_update(of=("self",), skip_locked=True)
-    return approval, held
 
 
 def _lockable(approval: Approval) -> Any:

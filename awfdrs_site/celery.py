@@ -45,6 +45,8 @@ app.conf.beat_schedule = {
     "actions.tasks.advance_campaigns": _every(1, "actions.tasks.advance_campaigns", "actions"),
     "actions.tasks.send_deliveries": _every(1, "actions.tasks.send_deliveries", "actions"),
     "actions.tasks.verify_actions": _every(5, "actions.tasks.verify_actions", "actions"),
+    "actions.tasks.ask_unknown": _every(30, "actions.tasks.ask_unknown", "actions"),
+    "actions.tasks.keep_approvals": _every(30, "actions.tasks.keep_approvals", "actions"),
     "actions.tasks.resolve_quiet_incidents": _every(
         30, "actions.tasks.resolve_quiet_incidents", "actions"
     ),

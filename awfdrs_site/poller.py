@@ -18,7 +18,9 @@ logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 1.0
 SELDOM_SECONDS = 30.0
+QUESTIONS_AT_ONCE = 4  # of AT_ONCE
 AT_ONCE = 16  # calls under way per worker process; each may wait its whole deadline
+SPARE = 4  # of them for tenants for whom nothing is under way
 
 
 class Calls:
@@ -28,6 +30,7 @@ class Calls:
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="call")
         self._under_way = 0
         self._lock = threading.Lock()
+        self._ended = threading.Event()
 
     @property
     def room(self) -> int:
@@ -38,6 +41,12 @@ class Calls:
         with self._lock:
             self._under_way += 1
         self._pool.submit(self._run, job)
+
+    def wait(self, seconds: float) -> bool:
+        """Until a call has ended and its place is free; False when none did in this time."""
+        ended = self._ended.wait(seconds)
+        self._ended.clear()
+        return ended
 
     def stop(self) -> None:
         """Finish what is under way; its deadlines bound the wait."""
@@ -50,6 +59,7 @@ class Calls:
             close_old_connections()
             with self._lock:
                 self._under_way -= 1
+            self._ended.set()
 
 
 calls = Calls()
@@ -60,7 +70,15 @@ def run_due() -> int:
     from actions import execution
 
     room = calls.room
-    return execution.run_due(limit=room, submit=calls.submit) if room > 0 else 0
+    return execution.run_due(limit=room, spare=SPARE, submit=calls.submit) if room > 0 else 0
+
+
+def ask_due() -> int:
+    """Ask what became of unseen calls, a few at a time: what is due to be sent comes first."""
+    from actions import probing
+
+    room = min(calls.room, QUESTIONS_AT_ONCE)
+    return probing.ask_due(limit=room, submit=calls.submit) if room > 0 else 0
 
 
 def send_due() -> int:
@@ -87,18 +105,23 @@ def sweeps(
         run_due,
         execution.rescue_lost,
         verification.verify_due,
-        campaign_stages.advance_due,
         send_due,
+        campaign_stages.advance_due,
         safety_sweeps.reset_due,
     ]
 
 
 def seldom() -> list[Callable[[], int]]:
-    """What looks at every open incident and is in no hurry."""
-    from actions import outlook
+    """What looks at every open incident, or asks workflows, and is in no hurry."""
+    from actions import approval_sweeps, outlook
     from incidents import quiet, storms
 
-    return [partial(quiet.resolve_quiet, has_open_actions=outlook.has_open), storms.settle_due]
+    return [
+        partial(quiet.resolve_quiet, has_open_actions=outlook.has_open),
+        storms.settle_due,
+        approval_sweeps.keep_due,
+        ask_due,
+    ]
 
 
 def sweep_once(every: Sequence[Callable[[], int]]) -> int:
@@ -141,7 +164,14 @@ class Poller(bootsteps.StartStopStep):
                 seldom_at = time.monotonic() + SELDOM_SECONDS
                 sweep_once(seldom())
             if not sweep_once(sweeps()):
-                self._stop.wait(EVERY_SECONDS)
+                self._rest()
+
+    def _rest(self) -> None:
+        """Until the next sweep; a place that a call leaves meanwhile is taken at once."""
+        until = time.monotonic() + EVERY_SECONDS
+        while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
+            if calls.wait(left):
+                sweep_once([run_due])
 
 
 def install(app: Celery) -> None:
