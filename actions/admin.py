@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+import actions.escalation_admin  # noqa: F401  # its pages are registered by being imported
 from actions import retry, signing, transport
 from actions.serializers import QUIET_MINUTES_MAX
 from safety import rulefields, rules

@@ -10,17 +10,25 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, reverse
 
+from actions.models import EscalationPolicy
 from incidents.models import OutcomeRule
 from safety import breaker, killswitch, rules
 from safety.models import CircuitBreaker, GlobalKillSwitch, KillSwitch, RuleOverride
 from tenants import auth, scoping
 from tenants.journal import Actor
 from tenants.models import ApiKey, JournalEntry, Membership, Tenant, Vendor, Workflow
-from tests.factories import MembershipFactory, OutcomeRuleFactory, VendorFactory, WorkflowFactory
+from tests.factories import (
+    EscalationStepFactory,
+    MembershipFactory,
+    OutcomeRuleFactory,
+    VendorFactory,
+    WorkflowFactory,
+)
 
 CANARY = "canary"
 BY = Actor("user", "0", "somebody")
-TENANTS_OWN = {RuleOverride, KillSwitch, CircuitBreaker, OutcomeRule}  # what a tenant's admin sees
+# what a tenant's admin sees
+TENANTS_OWN = {RuleOverride, KillSwitch, CircuitBreaker, OutcomeRule, EscalationPolicy}
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,7 @@ def rows_of(tenant: Tenant, word: str) -> dict[Any, Any]:
     vendor = VendorFactory(tenant=tenant, name=f"{word}-vendor")
     workflow = WorkflowFactory(tenant=tenant, slug=f"{word}-workflow")
     outcome = OutcomeRuleFactory(tenant=tenant, reason=f"{word}-outcome")
+    policy = EscalationStepFactory(tenant=tenant, policy__name=f"{word}-policy").policy
     with scoping.bound(tenant.pk) as now:
         key = auth.issue_key(tenant_id=tenant.pk, name=f"{word}-key", scopes=["read"], now=now).key
         held = breaker.force(
@@ -105,6 +114,7 @@ def rows_of(tenant: Tenant, word: str) -> dict[Any, Any]:
         KillSwitch: switch,
         RuleOverride: rule,
         OutcomeRule: outcome,
+        EscalationPolicy: policy,
         JournalEntry: line,
     }
 
