@@ -67,6 +67,15 @@ def advance_due(*, limit: int = SWEEP) -> int:
     return sweeping.each(due, _advance_one)
 
 
+def stop(action: Action, *, now: datetime) -> None:
+    """It was taken back: nobody else is told. Whoever was told hears how the incident ends."""
+    mine = Escalation.objects.for_tenant(action.tenant_id).filter(action=action, ended_at=None)
+    for escalation in mine.select_for_update():
+        escalation.status, escalation.next_at = EscalationStatus.ENDED, None
+        _save(escalation)
+    outbox.call_off(action, reason="The escalation was taken back.")
+
+
 def whom_it_told(escalation: Escalation) -> list[Channel | User]:
     """Everybody who was told of it, once each."""
     told = Delivery.objects.for_tenant(escalation.tenant_id).filter(

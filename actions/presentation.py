@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.urls import reverse
 
+from actions import lifecycle
 from actions.models import Action, Attempt
 from actions.states import AttemptStatus, Status, Verification
 from incidents.presentation.details import gate
@@ -103,9 +104,11 @@ def line(action: Action, *, is_open: bool, may_act: bool) -> ActionLine:
 
 def verbs(action: Action) -> tuple[Verb, ...]:
     """What a person may do about it here."""
-    if action.status != Status.AWAITING_APPROVAL:
-        return ()
-    names = (("approve", "Approve and run"), ("reject", "Reject"))
+    names: tuple[tuple[str, str], ...] = ()
+    if action.status == Status.AWAITING_APPROVAL:
+        names = (("approve", "Approve and run"), ("reject", "Reject"))
+    elif lifecycle.is_reversible(action):
+        names = (("reverse", "Reverse"),)
     return tuple(
         Verb(name, label, reverse(f"actions:{name}", args=[action.pk])) for name, label in names
     )

@@ -66,12 +66,13 @@ UNSETTLED = (
 )
 # What asks a workflow to do something: where repeating is not harmless, never sent again by itself.
 ASKS_WORKFLOW = (ActionType.RETRY, ActionType.ROLLBACK)
-# What can be undone by putting the stored previous state back; a call that was sent cannot.
+# What can be undone by putting the previous state back; a call that was sent cannot.
 REVERSIBLE = (
     ActionType.CIRCUIT_BREAKER_OPEN,
     ActionType.CIRCUIT_BREAKER_CLOSE,
     ActionType.KILL_SWITCH_ACTIVATE,
     ActionType.KILL_SWITCH_DEACTIVATE,
+    ActionType.ESCALATE,
 )
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from actions import page_views, views
+from actions import page_views, reversal_views, views
 
 app_name = "actions"
 urlpatterns = [
@@ -12,4 +12,5 @@ urlpatterns = [
     path("runs/<uuid:pk>/actions/", views.run_panel, name="run-panel"),
     path("actions/<uuid:pk>/approve/", views.approve, name="approve"),
     path("actions/<uuid:pk>/reject/", views.reject, name="reject"),
+    path("actions/<uuid:pk>/reverse/", reversal_views.reverse, name="reverse"),
 ]

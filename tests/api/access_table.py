@@ -134,6 +134,7 @@ PAGES: dict[str, str] = {
     "actions/<uuid:pk>": "view",
     "actions/<uuid:pk>/approve": "act",
     "actions/<uuid:pk>/reject": "act",
+    "actions/<uuid:pk>/reverse": "act",
     "kill-switches": "view",
     "kill-switches/stop": "stop",
     "kill-switches/activate": "stop",
