@@ -7,20 +7,21 @@
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import random
+from threading import Lock
 from uuid import UUID
 
-from django.db import connection
-
-from actions import lifecycle, planning, retry, starting
+from actions import claiming, lifecycle, planning, retry, starting, verification
+from actions.claiming import Claim as Claim
+from actions.executors import compensate as compensate_executor
 from actions.executors import escalate as escalate_executor
 from actions.executors import retry as retry_executor
 from actions.executors.base import Executor, Result
 from actions.models import Action, Attempt
-from actions.states import ActionType, AttemptStatus, Status
+from actions.states import ASKS_WORKFLOW, ActionType, AttemptStatus, Status
 from awfdrs_site.lib import correlation
 from awfdrs_site.lib.failpoints import failpoint
 from incidents.states import RunState
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 BATCH = 50
 EXECUTORS: dict[str, Executor] = {
     ActionType.RETRY: retry_executor.perform,
+    ActionType.ROLLBACK: compensate_executor.perform,
     ActionType.ESCALATE: escalate_executor.perform,
 }
 _ATTEMPT_ENDINGS = {
@@ -43,37 +45,8 @@ _ATTEMPT_ENDINGS = {
     "unknown": AttemptStatus.UNKNOWN,
 }
 
-_CLAIM = """
-with due as (
-  select id from actions_action
-  where status = 'pending' and run_at <= awf_now() and (lease_until is null or lease_until < awf_now())
-  order by run_at, id limit %s for update skip locked
-)
-update actions_action action
-set lease_token = nextval('awf_lease'), lease_until = awf_now() + interval '60 seconds'
-from due where action.id = due.id
-returning action.tenant_id, action.id, action.lease_token
-"""
-_LOST = """
-with lost as (
-  select id from actions_action
-  where status = 'in_progress' and lease_until < awf_now()
-  order by lease_until limit %s for update skip locked
-)
-update actions_action action
-set lease_token = nextval('awf_lease'), lease_until = awf_now() + interval '60 seconds'
-from lost where action.id = lost.id
-returning action.tenant_id, action.id, action.lease_token
-"""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """An action we hold until its lease lapses; the token is in every write."""
-
-    tenant_id: UUID
-    action_id: UUID
-    token: int
+_under_way: Counter[UUID] = Counter()  # what this process is calling for each tenant
+_counting = Lock()
 
 
 def _now_and_here(job: Callable[[], None]) -> None:
@@ -81,14 +54,33 @@ def _now_and_here(job: Callable[[], None]) -> None:
 
 
 def run_due(
-    *, limit: int = BATCH, submit: Callable[[Callable[[], None]], object] = _now_and_here
+    *,
+    limit: int = BATCH,
+    spare: int = 0,
+    submit: Callable[[Callable[[], None]], object] = _now_and_here,
 ) -> int:
-    """The sweep: claim due actions and hand each to `submit` (a pool's, or run here); returns how many."""
-    claims = _claims(_CLAIM, limit)
+    """The sweep: claim due actions and hand each to `submit` (a pool's, or run here); returns how many.
+
+    The last `spare` of the places go to tenants for whom nothing is under way here: whoever fills a worker with
+    slow calls keeps nobody else out.
+    """
+    with _counting:
+        under_way = dict(+_under_way)
+    claims = claiming.due(limit=limit, spare=spare, under_way=under_way)
     failpoint("action.after_claim")
     for claim in claims:
-        submit(lambda claim=claim: run(claim))  # type: ignore[misc]
+        with _counting:
+            _under_way[claim.tenant_id] += 1
+        submit(lambda claim=claim: _run_counted(claim))  # type: ignore[misc]
     return len(claims)
+
+
+def _run_counted(claim: Claim) -> None:
+    try:
+        run(claim)
+    finally:
+        with _counting:
+            _under_way[claim.tenant_id] -= 1
 
 
 def run(claim: Claim) -> None:
@@ -111,7 +103,7 @@ def run(claim: Claim) -> None:
 
 def rescue_lost(*, limit: int = BATCH) -> int:
     """Settle attempts whose worker died: their outcome is unknown, and that is what they become."""
-    claims = _claims(_LOST, limit)
+    claims = claiming.lost(limit=limit)
     for claim in claims:
         settle(claim, Result("unknown", error="The worker stopped before it saw the answer."))
     return len(claims)
@@ -135,7 +127,10 @@ def settle(claim: Claim, result: Result) -> Action | None:
             .get(action=action, number=action.attempts_made)
         )
         _finish(attempt, result, now=now)
-        _SETTLE[result.ending](action, result, now=now)
+        ending = result.ending
+        if ending != "succeeded" and verification.has_evidence(action):
+            ending = "succeeded"  # what the run says of itself counts for more than what we saw
+        _SETTLE[ending](action, result, now=now)
         if action.vendor and action.action_type == ActionType.RETRY:
             breaker.record(
                 action.vendor,
@@ -163,12 +158,6 @@ def _note_late_result(claim: Claim, result: Result, *, now: datetime) -> None:
     )
 
 
-def _claims(statement: str, limit: int) -> list[Claim]:
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(statement, [limit])
-        return [Claim(*row) for row in cursor.fetchall()]
-
-
 def _finish(attempt: Attempt, result: Result, *, now: datetime) -> None:
     attempt.status = _ATTEMPT_ENDINGS[result.ending]
     attempt.response_status = result.response_status
@@ -193,7 +182,9 @@ def _retryable(action: Action, result: Result, *, now: datetime) -> None:
         attempt=action.attempts_made + 1,
         random=random,
         retry_after_seconds=result.retry_after_seconds,
+        previous_seconds=action.result.get("waited_seconds"),
     )
+    action.result = {"waited_seconds": wait}
     action.run_at = now + timedelta(seconds=wait)
     action.waiting_reason = result.error[:300]
     lifecycle.move(
@@ -209,7 +200,8 @@ def _retryable(action: Action, result: Result, *, now: datetime) -> None:
 
 
 def _final(action: Action, result: Result, *, now: datetime) -> None:
-    _give_up(action, Status.FAILED, f"A retry was refused: {result.error}", result, now=now)
+    what = "compensation" if action.action_type == ActionType.ROLLBACK else "retry"
+    _give_up(action, Status.FAILED, f"A {what} was refused: {result.error}", result, now=now)
 
 
 def _exhausted(action: Action, result: Result, *, now: datetime) -> None:
@@ -220,7 +212,7 @@ def _exhausted(action: Action, result: Result, *, now: datetime) -> None:
 
 def _unknown(action: Action, result: Result, *, now: datetime) -> None:
     """An outcome we could not see is sent again only where that is harmless, with the same key."""
-    if action.action_type != ActionType.RETRY:
+    if action.action_type not in ASKS_WORKFLOW:
         return _retryable(action, result, now=now)  # telling people twice beats not telling them
     harmless = action.workflow and action.workflow.idempotent in (Idempotent.YES, Idempotent.KEY)
     if harmless and action.attempts_made < action.attempts_max:
@@ -234,14 +226,11 @@ def _give_up(action: Action, status: Status, reason: str, result: Result, *, now
     action.result = {"status": result.response_status, "error": result.error}
     verb = "outcome_unknown" if status == Status.UNKNOWN else "failed"
     lifecycle.move(action, status, verb, by=SYSTEM, now=now, error=result.error)
-    if action.action_type != ActionType.RETRY:
+    if action.action_type not in ASKS_WORKFLOW:
         return
     planning.escalation(lifecycle.waited_for_by(action), reason, now=now)
-    run = lifecycle.run_of(action, lock=True)
-    if run.state == RunState.RETRY_SCHEDULED:
-        run.state, run.version = RunState.FAILED, run.version + 1
-        run.save(update_fields=["state", "version"])
-        journal.announce(run)
+    if action.action_type == ActionType.RETRY:
+        verification.move_run(action, RunState.RETRY_SCHEDULED, RunState.FAILED)
 
 
 _SETTLE: dict[str, Callable[..., None]] = {

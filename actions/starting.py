@@ -5,37 +5,30 @@ from datetime import datetime, timedelta
 from random import random
 from uuid import UUID
 
-from django.db.models import Min
-
-from actions import calls, lifecycle
+from actions import approvals, calls, claiming, facts, lifecycle
 from actions.executors.base import Call
 from actions.lifecycle import Change
 from actions.models import Action, Attempt
-from actions.states import ActionType, Status, Verification
+from actions.states import ASKS_WORKFLOW, ActionType, Status, Verification
 from awfdrs_site.lib import metrics
-from incidents import decisions
-from incidents.models import Incident
-from incidents.states import UNRECOVERED, RunState
-from incidents.states import Status as IncidentStatus
-from safety import breaker, gate, killswitch, limits, rules
+from incidents.states import RunState
+from safety import breaker, gate, limits
 from safety.breaker import Admitted
-from safety.ruletypes import RateLimit
 from tenants import journal, scoping
 from tenants.journal import SYSTEM
-from tenants.models import Vendor
 
 LEASE_MARGIN = timedelta(
     seconds=calls.HTTP_DEADLINE_SECONDS + 10
 )  # less lease than this left: start nothing
-HALF_OPEN_POLL = timedelta(seconds=1)  # probes answer soon; their leases end much later
+LOOKED_AT = ("tenant", "workflow", "vendor", "decision", "approval", "campaign", "incident")
 SPREAD_SECONDS = 0.5  # actions released at one instant do not all come back at it
-HOUR = timedelta(hours=1)
+LONGEST_QUEUE = timedelta(minutes=1)
 
 
 def start(*, tenant_id: UUID, action_id: UUID, token: int) -> Call | None:
     """Commit the next attempt as `started` and return its call; None when the gate (or a lost lease) says no."""
     with scoping.bound(tenant_id, durable=True) as now:
-        mine = Action.objects.for_tenant(tenant_id).select_related("workflow", "vendor", "decision")
+        mine = Action.objects.for_tenant(tenant_id).select_related(*LOOKED_AT)
         action: Action | None = (
             mine.filter(pk=action_id, lease_token=token, status=Status.PENDING)
             .select_for_update(of=("self",))
@@ -53,78 +46,24 @@ def start(*, tenant_id: UUID, action_id: UUID, token: int) -> Call | None:
         return _begin(action, admitted, token=token, now=now)
 
 
-def facts_now(action: Action, *, now: datetime, lock: bool) -> gate.Facts:
-    """The gate's facts, but for breaker and rate; `lock` holds kill switches and run until the end."""
-    scopes = killswitch.Scopes(
-        action.tenant_id, action.action_type, action.workflow_id, action.vendor_id
-    )
-    look = killswitch.lock_and_read if lock else killswitch.holding
-    switches = [f"{held.scope} switch: {held.reason}" for held in look(scopes, now=now)]
-    if action.action_type != ActionType.RETRY:
-        return gate.Facts(action_type=action.action_type, switches=switches)
-    incident = lifecycle.incident_of(action)
-    permission = decisions.facts_of_permission(incident)
-    # Held before the breaker's row: runs come before breakers in the lock order.
-    run = lifecycle.run_of(action, lock=lock)
-    return replace(
-        permission,
-        switches=switches,
-        is_approved=bool(action.parameters.get("approved_by")),
-        is_still_needed=run.state in UNRECOVERED and not _is_ignored(incident, run.incident),
-        attempts=gate.Window(action.attempts_made, action.attempts_max),
-        run_attempts=_window(action, "run_id", limit="MAX_RETRIES_PER_WORKFLOW", now=now),
-    )
-
-
-def _is_ignored(*incidents: Incident | None) -> bool:
-    """The retry's own incident or, after a merge, the one that waits for the run."""
-    return any(one is not None and one.status == IncidentStatus.IGNORED for one in incidents)
-
-
 def _ask(action: Action, *, now: datetime) -> tuple[gate.Verdict, Admitted | None]:
     """Cheap gates first: a probe's lease and a rate token are only asked for when all else passes."""
-    facts = facts_now(action, now=now, lock=True)
-    verdict = gate.check(facts)
-    if verdict.effect != "go" or action.vendor is None or action.action_type != ActionType.RETRY:
+    seen = facts.of_action(action, now=now, lock=True)
+    verdict = gate.check(seen)
+    if verdict.effect != "go" or action.action_type != ActionType.RETRY:
         return verdict, None
+    facts.take_turn(action)
+    seen = replace(seen, in_flight=facts.in_flight(action, now=now))
+    if action.vendor is None:
+        return gate.check(seen), None
     admitted = breaker.admit(action.vendor, call_id=str(action.pk), now=now)
-    # The breaker's row is locked from here on, so that this count is exact for the vendor.
-    facts = replace(
-        facts,
-        breaker=_permit(admitted, now=now),
-        vendor_attempts=_window(action, "vendor_id", limit="MAX_RETRIES_PER_VENDOR", now=now),
-    )
-    verdict = gate.check(facts)
+    seen = facts.with_vendor(seen, action, admitted, now=now)
+    verdict = gate.check(seen)
     if verdict.effect == "go":
-        taken = _take(action.vendor, admitted.in_force.rate_limit, now=now)
-        verdict = gate.check(replace(facts, rate=taken))
+        limit = admitted.in_force.rate_limit
+        taken = limits.take(action.vendor, limit, now=now)
+        verdict = gate.check(replace(seen, rate=facts.rate(limit, taken)))
     return verdict, admitted
-
-
-def _permit(admitted: Admitted, *, now: datetime) -> gate.Permit:
-    answer = admitted.admission
-    clears_at = answer.retry_at
-    if admitted.state.state == "half_open" and not answer.allowed:
-        clears_at = now + HALF_OPEN_POLL
-    return gate.Permit(answer.allowed, clears_at, answer.reason)
-
-
-def _take(vendor: Vendor, limit: RateLimit, *, now: datetime) -> gate.Permit:
-    taken = limits.take(vendor, limit, now=now)
-    reason = f"{limit.requests_per_second:g}/s and its burst"
-    return gate.Permit(taken.allowed, taken.clears_at, reason)
-
-
-def _window(action: Action, column: str, *, limit: str, now: datetime) -> gate.Window | None:
-    value = getattr(action, column)
-    if value is None:
-        return None
-    recent = Attempt.objects.for_tenant(action.tenant_id).filter(
-        started_at__gt=now - HOUR, is_unattended=True, **{column: value}
-    )
-    made = recent.count()
-    oldest = recent.aggregate(oldest=Min("started_at"))["oldest"] if made else None
-    return gate.Window(made, int(str(rules.environment()[limit])), oldest)
 
 
 def _hold(action: Action, verdict: gate.Verdict, *, now: datetime) -> None:
@@ -133,8 +72,7 @@ def _hold(action: Action, verdict: gate.Verdict, *, now: datetime) -> None:
     action.waiting_reason = reason
     if verdict.effect == "wait":
         metrics.SAFETY_LIMITS.labels(str(action.tenant_id), verdict.failed[0].name).inc()
-        clears_at = max(verdict.earliest_possible_at or now, now)
-        action.run_at = clears_at + timedelta(seconds=random() * SPREAD_SECONDS)  # noqa: S311
+        action.run_at = _next_look(action, verdict, now=now)
         # A thousand actions that poll one half-open breaker say so once each, not every second.
         change = Change("waits", {"reason": reason, "until": action.run_at.isoformat()})
         lifecycle.save(action, None if waited_for == reason else change, by=SYSTEM, now=now)
@@ -147,13 +85,31 @@ def _hold(action: Action, verdict: gate.Verdict, *, now: datetime) -> None:
     }
     status, verb = moves[verdict.effect]
     lifecycle.move(action, status, verb, by=SYSTEM, now=now, reason=reason)
+    if status == Status.AWAITING_APPROVAL:
+        approvals.ask([action], by=SYSTEM, now=now)
+
+
+def _next_look(action: Action, verdict: gate.Verdict, *, now: datetime) -> datetime:
+    """When the last failing gate clears; in a queue for it each takes the place behind the others.
+
+    Were they all to come back for the first place that is free, each place would cost as many starts as there are
+    actions waiting. Nobody looks less often than once a minute: places may come faster than now foreseen.
+    """
+    clears_at = max(verdict.earliest_possible_at or now, now)
+    behind = timedelta()
+    if verdict.apart:
+        # Those before it in the queue wait for the same place or a later one.
+        after = max(now, clears_at - verdict.apart)
+        behind = verdict.apart * claiming.queued(action, after=after)
+    spread = timedelta(seconds=random() * SPREAD_SECONDS)  # noqa: S311
+    return clears_at + min(behind, LONGEST_QUEUE) + spread
 
 
 def _begin(action: Action, admitted: Admitted | None, *, token: int, now: datetime) -> Call:
     action.attempts_made += 1
     action.started_at = action.started_at or now
     action.waiting_reason = ""
-    if action.action_type == ActionType.RETRY:
+    if action.action_type in ASKS_WORKFLOW:
         action.verification = Verification.PENDING
     call = calls.of(action, now=now)
     Attempt.objects.create(
@@ -172,7 +128,7 @@ def _begin(action: Action, admitted: Admitted | None, *, token: int, now: dateti
     lifecycle.move(
         action, Status.IN_PROGRESS, "started", by=SYSTEM, now=now, attempt=action.attempts_made
     )
-    if action.run_id:
+    if action.action_type == ActionType.RETRY:
         run = lifecycle.run_of(action, lock=True)
         run.attempted_at, run.state = now, RunState.RETRY_SCHEDULED
         run.version += 1

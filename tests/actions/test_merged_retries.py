@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 
-from actions import lifecycle, outlook, planning, starting, verification
+from actions import facts, lifecycle, outlook, planning, verification
 from actions.models import Action
 from actions.states import Status, Verification
 from awfdrs_site.lib import clock
@@ -46,7 +46,7 @@ def plan(tenant: Tenant) -> list[Action]:
 
 def is_needed(action: Action) -> bool:
     with bound(action.tenant_id) as now:
-        return starting.facts_now(action, now=now, lock=False).is_still_needed
+        return facts.of_action(action, now=now, lock=False).is_still_needed
 
 
 def test_a_pending_retry_goes_on_and_the_run_gets_no_second_one(
@@ -149,9 +149,8 @@ def test_what_waits_for_approval_on_a_member_is_the_targets_to_show(
     merge(target, other)
     with bound(acme.pk):
         retries(acme).filter(pk=action.pk).update(status=Status.AWAITING_APPROVAL)
-        waiting = Incident.objects.for_tenant(acme).filter(
-            pk__in=outlook.waiting_for_people(acme.pk)
-        )
+        mine = Incident.objects.for_tenant(acme).open()
+        waiting = mine.filter(pk__in=outlook.waiting_for_people(acme.pk))
         assert list(waiting) == [target]
 
 

@@ -1,0 +1,139 @@
+"""The only place that gathers what the gates look at for a retry: at its start with locks, for people without."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Min, Q
+
+from actions import approvals, lifecycle
+from actions.models import Action, Attempt
+from actions.states import ActionType, Status
+from incidents import decisions
+from incidents.models import Incident
+from incidents.states import UNRECOVERED
+from incidents.states import Status as IncidentStatus
+from safety import budget, gate, killswitch, limits, rules
+from safety.breaker import Admitted
+from safety.ruletypes import RateLimit, RetryBudget
+from tenants.models import Vendor
+
+POLL = timedelta(seconds=1)  # probes and calls end soon; nobody knows when
+HOUR = timedelta(hours=1)
+
+_TURN = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+
+
+def of_action(action: Action, *, now: datetime, lock: bool) -> gate.Facts:
+    """What a person or the ledger says of it; `lock` holds kill switches and run until the end."""
+    scopes = killswitch.Scopes(
+        action.tenant_id, action.action_type, action.workflow_id, action.vendor_id
+    )
+    look = killswitch.lock_and_read if lock else killswitch.holding
+    switches = [f"{held.scope} switch: {held.reason}" for held in look(scopes, now=now)]
+    if action.action_type != ActionType.RETRY:
+        return gate.Facts(action_type=action.action_type, switches=switches)
+    incident = lifecycle.incident_of(action)
+    # Held before the breaker's row: runs come before breakers in the lock order.
+    run = lifecycle.run_of(action, lock=lock)
+    facts = replace(
+        decisions.facts_of_permission(incident),
+        switches=switches,
+        is_still_needed=run.state in UNRECOVERED and not is_ignored(incident, run.incident),
+        attempts=gate.Window(action.attempts_made, action.attempts_max),
+        run_attempts=_hourly(action, "run_id", limit="MAX_RETRIES_PER_WORKFLOW", now=now),
+        campaign=action.campaign.status if action.campaign else "",
+    )
+    return _with_permission(facts, action)
+
+
+def is_ignored(*incidents: Incident | None) -> bool:
+    """The retry's own incident or, after a merge, the one that waits for the run."""
+    return any(one is not None and one.status == IncidentStatus.IGNORED for one in incidents)
+
+
+def take_turn(action: Action) -> None:
+    """Make the tenant's starts wait for one another until the transaction ends.
+
+    Two starts that count calls under way at once would both find the last place free. A vendor's breaker row would
+    keep the starts of one vendor apart, but a tenant's and a workflow's calls go to several.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_TURN, [f"in flight:{action.tenant_id}"])
+
+
+def in_flight(action: Action, *, now: datetime) -> Sequence[gate.InFlight]:
+    """Calls under way against each cap. Exact while the tenant's turn is held: a statement after the lock sees
+    every start that had it before."""
+    assert action.workflow is not None, "only retries have caps, and each has a workflow"
+    calling = Action.objects.for_tenant(action.tenant_id).filter(
+        status=Status.IN_PROGRESS, action_type=ActionType.RETRY
+    )
+    caps: list[tuple[str, Any, Q]] = [
+        ("tenant", action.tenant, Q()),
+        ("workflow", action.workflow, Q(workflow_id=action.workflow_id)),
+    ]
+    if action.vendor is not None:
+        caps.append(("vendor", action.vendor, Q(vendor_id=action.vendor_id)))
+    return [
+        gate.InFlight(scope, calling.filter(which).count(), owner.max_in_flight, now + POLL)
+        for scope, owner, which in caps
+    ]
+
+
+def with_vendor(
+    facts: gate.Facts, action: Action, admitted: Admitted, *, now: datetime
+) -> gate.Facts:
+    """And what its vendor bears. Counts are exact while the breaker's row is held."""
+    assert action.vendor is not None
+    return replace(
+        facts,
+        breaker=_permit(admitted, now=now),
+        vendor_attempts=_hourly(action, "vendor_id", limit="MAX_RETRIES_PER_VENDOR", now=now),
+        budget=_budget(action.vendor, admitted.in_force.retry_budget, now=now),
+    )
+
+
+def rate(limit: RateLimit, taken: limits.Taken) -> gate.Permit:
+    reason = f"{limit.requests_per_second:g}/s and its burst"
+    return gate.Permit(taken.allowed, taken.clears_at, reason)
+
+
+def _with_permission(facts: gate.Facts, action: Action) -> gate.Facts:
+    """People allowed it: that passes the gates they may pass, and one more asks whether it is still the same."""
+    standing = approvals.standing(action)
+    allowed = standing.is_approved or bool(standing.changed)
+    changed = standing.changed if allowed and action.approval else None
+    return replace(facts, is_approved=allowed, approval_changed=changed)
+
+
+def _permit(admitted: Admitted, *, now: datetime) -> gate.Permit:
+    answer = admitted.admission
+    clears_at = answer.retry_at
+    if admitted.state.state == "half_open" and not answer.allowed:
+        clears_at = now + POLL
+    return gate.Permit(answer.allowed, clears_at, answer.reason)
+
+
+def _retries(action_of: Action | Vendor, since: datetime) -> Any:
+    """Attempts of retries that no campaign made: those have a budget of their own."""
+    mine = Attempt.objects.for_tenant(action_of.tenant_id).filter(started_at__gt=since)
+    return mine.filter(action__action_type=ActionType.RETRY, action__campaign=None)
+
+
+def _hourly(action: Action, column: str, *, limit: str, now: datetime) -> gate.Window | None:
+    value = getattr(action, column)
+    if value is None:
+        return None
+    recent = _retries(action, now - HOUR).filter(is_unattended=True, **{column: value})
+    made = recent.count()
+    oldest = recent.aggregate(oldest=Min("started_at"))["oldest"] if made else None
+    return gate.Window(made, int(str(rules.environment()[limit])), oldest)
+
+
+def _budget(vendor: Vendor, policy: RetryBudget, *, now: datetime) -> gate.Budget:
+    recent = _retries(vendor, now - budget.WINDOW).filter(vendor_id=vendor.pk)
+    retried_at = list(recent.values_list("started_at", flat=True))
+    return budget.judge(retried_at, budget.heard(vendor, now=now), policy, now=now)
