@@ -11,7 +11,8 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from actions import by_hand, lifecycle, signing_secrets, voting
+from actions import by_hand, compensation, lifecycle, signing_secrets, voting
+from actions.approval_serializers import VoteOnAction
 from actions.executors.controls import Conflict
 from actions.lifecycle import ActionRefused, NotReversible
 from actions.models import Action
@@ -43,8 +44,8 @@ URL_FIELDS = ("retry_url", "status_url", "compensate_url")
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """What the verbs of `lifecycle` and `by_hand` raise, as the problems of API.md."""
+def refusals(**offered: Any) -> Iterator[None]:
+    """What the verbs of `lifecycle` and `by_hand` raise, as the problems of API.md; `offered` instead of undoing."""
     try:
         yield
     except ActionRefused as refused:
@@ -63,7 +64,7 @@ def refusals() -> Iterator[None]:
             changed=refused.changed,
         ) from refused
     except NotReversible as refused:
-        raise Problem("conflict", str(refused.args[0])) from refused
+        raise Problem("conflict", str(refused.args[0]), **offered) from refused
     except Conflict as refused:
         raise Problem(
             "conflict", str(refused.args[0]), found=refused.found, wanted=refused.wanted
@@ -115,15 +116,29 @@ class ActionVerb(OneAction):
         why = {"reason": said["reason"] or said["note"]} if self.takes_reason else {}
         with refusals():
             type(self).act(self.subject, by=self.caller.actor, now=clock.now(), **why)
-        return self.wrote(_written(self, pk))
+        return self.wrote(written(self, pk))
 
 
-class ActionApprove(ActionVerb):
+class ActionVote(ActionVerb):
+    """The same of what waits for approval: the plan as it was seen may be said."""
+
+    verbs: ClassVar[Mapping[str, str]] = {"post": "approve"}
+
+    @extend_schema(request=VoteOnAction, responses=ActionDetailSerializer)
+    def post(self, request: Request, pk: UUID) -> Response:
+        said = self.body(VoteOnAction)
+        why = {"reason": said["reason"] or said["note"]} if self.takes_reason else {}
+        seen = {"seen": said["plan_hash"]}
+        with refusals():
+            type(self).act(self.subject, by=self.caller.actor, now=clock.now(), **why, **seen)
+        return self.wrote(written(self, pk))
+
+
+class ActionApprove(ActionVote):
     act = staticmethod(voting.approve_action)
-    takes_reason = False
 
 
-class ActionReject(ActionVerb):
+class ActionReject(ActionVote):
     act = staticmethod(voting.reject_action)
 
 
@@ -131,7 +146,8 @@ class ActionSkip(ActionVerb):
     act = staticmethod(lifecycle.skip)
 
 
-class ActionRun(ActionVerb):
+class ActionRun(ActionVote):
+    verbs: ClassVar[Mapping[str, str]] = {"post": "act"}
     act = staticmethod(voting.run_action)
     takes_reason = False
 
@@ -148,14 +164,14 @@ class ActionReverse(OneAction):
     )
     def post(self, request: Request, pk: UUID) -> Response:
         said = self.body(ReasonOrNote)
-        with refusals():
+        with refusals(**_offer(self.subject)):
             reversing = by_hand.reverse(
                 self.subject,
                 reason=said["reason"] or said["note"],
                 by=self.caller.actor,
                 now=clock.now(),
             )
-        return self.wrote(_written(self, reversing.pk), status=HTTPStatus.CREATED)
+        return self.wrote(written(self, reversing.pk), status=HTTPStatus.CREATED)
 
 
 class Workflows(TenantAPIView):
@@ -209,10 +225,17 @@ def actions_of(view: TenantAPIView) -> ActionQuerySet:
     return Action.objects.for_tenant(view.caller.tenant).for_list()
 
 
-def _written(view: OneAction, pk: UUID) -> Mapping[str, Any]:
+def written(view: OneAction, pk: UUID) -> Mapping[str, Any]:
     found = view.find(pk=pk)
     data: Mapping[str, Any] = ActionDetailSerializer(found).data
     return data
+
+
+def _offer(action: Action) -> dict[str, str]:
+    """What can be asked instead of undoing what was sent."""
+    if compensation.why_not(action):
+        return {}
+    return {"compensate": f"/api/v1/actions/{action.pk}/compensate"}
 
 
 def _refuse_urls(asked: Mapping[str, Any]) -> None:

@@ -126,7 +126,7 @@ def _end(tenant_id: UUID, approval_id: UUID) -> None:
     with scoping.bound(tenant_id, durable=True) as now:
         approval, members = voting.hold(_get(tenant_id, approval_id))
         if not members and approval.status == ApprovalStatus.WAITING:
-            n_actions = Action.objects.for_tenant(tenant_id).filter(approval=approval).count()
+            n_actions = approvals.members(approval).count()
             approvals.void(approval, {"waiting": [n_actions, 0]}, now=now)
 
 

@@ -57,10 +57,14 @@ def ask(actions: Sequence[Action], *, by: Actor, now: datetime) -> None:
         action.approval = approvals[action.pk]
 
 
+def members(approval: Approval) -> Any:
+    """Every action it was ever about, whatever became of it."""
+    return Action.objects.for_tenant(approval.tenant_id).filter(approval=approval)
+
+
 def waiting_members(approval: Approval) -> Any:
     """The actions that still wait under it, in the order of their ids: the order they are locked in."""
-    mine = Action.objects.for_tenant(approval.tenant_id).filter(approval=approval)
-    return mine.filter(status=Status.AWAITING_APPROVAL).order_by("id")
+    return members(approval).filter(status=Status.AWAITING_APPROVAL).order_by("id")
 
 
 def locked(approval: Approval) -> Approval:
@@ -72,8 +76,8 @@ def locked(approval: Approval) -> Approval:
 
 def edited(approval: Approval) -> dict[str, list[Any]]:
     """What of the terms reads otherwise now than when people were asked: any member tells, they share them."""
-    mine = Action.objects.for_tenant(approval.tenant_id).filter(approval=approval)
-    member = mine.select_related("workflow", "vendor", "incident").order_by("id").first()
+    mine = members(approval).select_related("workflow", "vendor", "incident")
+    member = mine.order_by("id").first()
     return terms.changes(approval.terms, terms.terms_of(member)) if member else {}
 
 
@@ -188,8 +192,7 @@ def void(approval: Approval, changed: dict[str, list[Any]], *, now: datetime) ->
 
 def _called_back(approval: Approval, *, now: datetime) -> list[Action]:
     """What it let run and has not started. A row held by a worker is left: its start asks by itself."""
-    mine = Action.objects.for_tenant(approval.tenant_id).filter(approval=approval)
-    idle = mine.filter(status=Status.PENDING, lease_token=None).order_by("id")
+    idle = members(approval).filter(status=Status.PENDING, lease_token=None).order_by("id")
     back = list(idle.select_for_update(skip_locked=True))
     lifecycle.move_all(
         back,

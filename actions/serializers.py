@@ -7,6 +7,7 @@ import django_filters as filters
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
+from actions import voting
 from actions.models import Action, Attempt
 from actions.states import ActionType, Status
 from awfdrs_site.lib.params import IdFilter, InstantFilter, TextFilter
@@ -24,6 +25,7 @@ class ActionFilters(filters.FilterSet):  # type: ignore[misc]  # the library has
     action_type = filters.ChoiceFilter(choices=ActionType.choices)
     incident = IdFilter(field_name="incident_id")
     run = IdFilter(field_name="run_id")
+    approval = IdFilter(field_name="approval_id")
     workflow = workflow_filter()
     vendor = vendor_filter()
     since = InstantFilter(field_name="created_at", lookup_expr="gte")
@@ -79,6 +81,7 @@ class ActionSerializer(serializers.ModelSerializer[Action]):
             "workflow",
             "vendor",
             "reverses_id",
+            "approval_id",
             "parameters",
             "result",
             "waiting_reason",
@@ -114,6 +117,9 @@ class ActionDetailSerializer(ActionSerializer):
     gates = serializers.ListField(child=GateSerializer())
     policy = serializers.DictField()
     previous_state = serializers.DictField()
+    plan_hash = serializers.SerializerMethodField(
+        help_text="Of this action alone under its terms as they are now; say it when approving."
+    )
     earliest_possible_at = serializers.SerializerMethodField()
 
     class Meta(ActionSerializer.Meta):
@@ -123,9 +129,13 @@ class ActionDetailSerializer(ActionSerializer):
             "gates",
             "policy",
             "previous_state",
+            "plan_hash",
             "earliest_possible_at",
         )
         read_only_fields = fields
+
+    def get_plan_hash(self, action: Action) -> str:
+        return voting.plan_of_action(action).plan_hash
 
     def get_earliest_possible_at(self, action: Action) -> datetime | None:
         """When it may start at the earliest; null where it is settled or waits for a person."""

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from actions import presentation, voting
+from actions import campaign_pages, lifecycle, presentation, voting
 from actions.lifecycle import ActionRefused
 from actions.models import Action
 from actions.querysets import ActionQuerySet
@@ -38,7 +38,7 @@ def run_panel(request: TenantRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
-@requires("act")
+@requires("approve")
 def approve(request: TenantRequest, pk: UUID) -> HttpResponse:
     return _move(
         request, pk, "Approved. It runs as soon as its limits allow.", voting.approve_action
@@ -46,9 +46,15 @@ def approve(request: TenantRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
-@requires("act")
+@requires("approve")
 def reject(request: TenantRequest, pk: UUID) -> HttpResponse:
     return _move(request, pk, "Rejected. It will not run.", voting.reject_action)
+
+
+@require_POST
+@requires("act")
+def run(request: TenantRequest, pk: UUID) -> HttpResponse:
+    return _move(request, pk, "It is sent as soon as its limits allow.", lifecycle.run_now)
 
 
 def _move(request: TenantRequest, pk: UUID, done: str, verb: Callable[..., Action]) -> HttpResponse:
@@ -81,7 +87,8 @@ def _of_incident(request: TenantRequest, incident: Incident) -> dict[str, Any]:
     shown_here = Incident.objects.for_tenant(request.tenant).with_members(incident.pk)
     mine = Action.objects.for_tenant(request.tenant).shown_on(shown_here)
     about = {"about": str(incident), "about_url": incident.get_absolute_url()}
-    return _panel(request, mine) | about | {"here": "incidents"}
+    redrive = campaign_pages.redrive(incident, allowed=request.caller.verbs)
+    return _panel(request, mine) | about | {"here": "incidents", "redrive": redrive}
 
 
 def _of_run(request: TenantRequest, pk: UUID) -> dict[str, Any]:

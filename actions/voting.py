@@ -114,7 +114,7 @@ def plan_of(approval: Approval, *, seen: str = "") -> Plan:
 
     Raises PlanChanged.
     """
-    mine = Action.objects.for_tenant(approval.tenant_id).filter(approval=approval)
+    mine = approvals.members(approval)
     if approval.plan_hash:
         plans = [Plan(approval.plan_hash, approval.until_id)]
     else:
@@ -205,8 +205,7 @@ def _refuse(approval: Approval, *, by: Actor, now: datetime) -> None:
     if _is_requester(approval, by):
         raise OwnRequest
     if changed := approvals.edited(approval):
-        mine = Action.objects.for_tenant(approval.tenant_id).filter(approval=approval)
-        raise PlanChanged(mine.count(), changed)
+        raise PlanChanged(approvals.members(approval).count(), changed)
 
 
 def _refuse_decided(approval: Approval, *, now: datetime) -> None:

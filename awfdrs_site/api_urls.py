@@ -3,7 +3,10 @@
 from django.urls import URLPattern, path
 
 from actions import api as actions
+from actions import approval_api as approvals
+from actions import campaign_api as campaigns
 from actions import workflow_api as workflows
+from actions.compensation_api import ActionCompensate
 from actions.outlook import ABOVE
 from awfdrs_site import health
 from events.api import EventBatch
@@ -45,6 +48,18 @@ canonical: list[URLPattern] = [
     path("actions/<id:pk>/skip", actions.ActionSkip.as_view()),
     path("actions/<id:pk>/run", actions.ActionRun.as_view()),
     path("actions/<id:pk>/reverse", actions.ActionReverse.as_view()),
+    path("approvals", approvals.Approvals.as_view(), name="approvals"),
+    path("approvals/<id:pk>", approvals.ApprovalDetail.as_view(), name="approval"),
+    path("approvals/<id:pk>/approve", approvals.ApprovalApprove.as_view()),
+    path("approvals/<id:pk>/reject", approvals.ApprovalReject.as_view()),
+    path("campaigns", campaigns.Campaigns.as_view(), name="campaigns"),
+    path("campaigns/<id:pk>", campaigns.CampaignDetail.as_view(), name="campaign"),
+    path("campaigns/<id:pk>/runs", campaigns.CampaignRuns.as_view()),
+    path("campaigns/<id:pk>/start", campaigns.CampaignStart.as_view()),
+    path("campaigns/<id:pk>/pause", campaigns.CampaignPause.as_view()),
+    path("campaigns/<id:pk>/resume", campaigns.CampaignResume.as_view()),
+    path("campaigns/<id:pk>/abort", campaigns.CampaignAbort.as_view()),
+    path("actions/<id:pk>/compensate", ActionCompensate.as_view()),
     path("workflows", actions.Workflows.as_view(), name="workflows"),
     path("workflows/<id:pk>/rotate-secret", workflows.WorkflowRotateSecret.as_view()),
     path("workflows/<id:pk>/test", workflows.WorkflowTest.as_view()),

@@ -1,4 +1,8 @@
-"""Who may do what: roles and scopes as data, and the decorator that every console view carries."""
+"""Who may do what: roles and scopes as data, and the decorator that every console view carries.
+
+Whoever may act may approve: in a small team the operator on duty is the second pair of eyes. What keeps people apart
+is not the role but that nobody approves their own request, and how many the tenant wants to agree.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +32,7 @@ TRIAGE = frozenset(
         "waive",
         "stop",
         "act",
+        "approve",
     }
 )
 CONFIGURE = frozenset({"configure", "stop"})

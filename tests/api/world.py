@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from actions import by_hand
+from actions import approvals, by_hand
+from actions.models import Action
 from actions.states import ActionType, Status
 from incidents.models import Incident
 from incidents.states import Status as IncidentStatus
@@ -17,6 +18,7 @@ from tests.cast import event, submit
 from tests.factories import (
     ActionFactory,
     AffectedRunFactory,
+    CampaignFactory,
     DecisionFactory,
     IncidentFactory,
     RunFactory,
@@ -39,7 +41,8 @@ class Things:
 def one_of_everything(tenant: Tenant, word: str) -> Things:
     """`word` stands in every text that people may read of it."""
     vendor = VendorFactory(tenant=tenant, name=f"{word}-vendor")
-    workflow = WorkflowFactory(tenant=tenant, slug=f"{word}-workflow")
+    undo_url = "https://example.org/undo"
+    workflow = WorkflowFactory(tenant=tenant, slug=f"{word}-workflow", compensate_url=undo_url)
     common: dict[str, Any] = {"tenant": tenant, "workflow": workflow, "vendor": vendor}
     incident = IncidentFactory(**common, title=f"{word} failed", error_code=word)
     closed = IncidentFactory(**common, title=f"{word} is over", status=IncidentStatus.IGNORED)
@@ -50,6 +53,7 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
     DecisionFactory(tenant=tenant, incident=incident, reasons=[word])
     waiting = {"tenant": tenant, "incident": incident, "vendor": vendor, "waiting_reason": word}
     pending = ActionFactory(**waiting)
+    sent = ActionFactory(tenant=tenant, incident=closed, status=Status.COMPLETED)
     awaiting = ActionFactory(**waiting, status=Status.AWAITING_APPROVAL)
     reported = submit(tenant, **event(workflow=f"{word}-workflow", payload={"error_message": word}))
     with scoping.bound(tenant.pk) as now:
@@ -72,6 +76,13 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
             vendor_id=vendor.pk,
         )
     assert reported.event_id is not None
+    campaigns = {
+        status: CampaignFactory(
+            tenant=tenant, incident=incident, status=status, n_runs=1, pause_reason=word
+        )
+        for status in ("planned", "running", "paused")
+    }
+    awaiting = _asked(awaiting)
     return Things(
         tenant,
         {
@@ -79,14 +90,23 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
             "closed_incident": closed.pk,
             "run": run.pk,
             "pending_action": pending.pk,
+            "sent_action": sent.pk,
             "awaiting_action": awaiting.pk,
+            "approval": awaiting.approval.pk,
             "reversible_action": reversible.pk,
             "event": reported.event_id,
             "vendor": vendor.pk,
             "workflow": workflow.pk,
             "kill_switch": switch.pk,
+            **{f"{status}_campaign": one.pk for status, one in campaigns.items()},
         },
     )
+
+
+def _asked(action: Action) -> Any:
+    with scoping.bound(action.tenant_id) as now:
+        approvals.ask([action], by=SYSTEM, now=now)
+    return action
 
 
 def _can_be_merged_and_split(incident: Incident) -> None:
