@@ -173,7 +173,7 @@ def _vote(campaign: Campaign, why: str, *, by: Actor, now: datetime) -> bool:
     ApprovalVote.objects.bulk_create([vote], ignore_conflicts=True)  # one vote a person
     votes = ApprovalVote.objects.for_tenant(campaign.tenant_id).filter(approval=approval)
     n_votes = votes.filter(is_for=True).count()
-    is_enough = n_votes >= approval.quorum
+    is_enough: bool = n_votes >= approval.quorum
     if is_enough:
         approval.status, approval.decided_at = ApprovalStatus.APPROVED, now
     approval.version += 1

@@ -9,6 +9,7 @@ urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("", include("tenants.urls")),
     path("", include("actions.urls")),
+    path("campaigns/", include("actions.campaign_urls")),
     path("incidents/", include("incidents.urls"), {"above": ABOVE}),
     path("runs/", include("incidents.run_urls"), {"above": ABOVE}),
     path("kill-switches/", include("safety.urls")),

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db import models
 from factory.django import DjangoModelFactory
 
+from actions.campaign_terms import Terms
 from actions.models import (
     Action,
     Approval,
@@ -249,6 +250,10 @@ class CampaignFactory(OwnedFactory[Campaign]):
         model = Campaign
 
     incident = _of_tenant(IncidentFactory)
+    parameters = factory.LazyFunction(lambda: Terms().as_json())
+    plan = factory.LazyFunction(
+        lambda: {"ineligible": {}, "stages": [], "calls": {}, "vendors": []}
+    )
     plan_hash = "0" * 64
     requested_by = "test"
     correlation_id = "test"

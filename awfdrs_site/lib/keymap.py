@@ -27,6 +27,7 @@ BINDINGS = (
     Binding("escalate", ("p",), "Escalate"),
     Binding("incidents", ("g i",), "Go to incidents"),
     Binding("runs", ("g r",), "Go to runs"),
+    Binding("campaigns", ("g c",), "Go to campaigns"),
     Binding("kill-switches", ("g k",), "Go to kill switches"),
     Binding("stop", ("!",), "STOP"),
     Binding("theme", ("t",), "Switch theme"),

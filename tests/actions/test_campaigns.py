@@ -251,16 +251,18 @@ def test_verbs_are_quiet_where_it_is_already_and_refused_where_they_do_not_fit(
     stage: Stage,
 ) -> None:
     campaign = planned(stage, fail_many(stage, 2))
-    for verb in (campaigns.pause, campaigns.resume):
+    refusing: tuple[Any, ...] = (campaigns.pause, campaigns.resume)
+    for verb in refusing:
         with pytest.raises(CampaignRefused) as refused:
             do(verb, campaign)
         assert refused.value.allowed == ("start", "abort")
-    for verb, status in (
+    moves: list[tuple[Any, str]] = [
         (campaigns.start, "running"),
         (campaigns.pause, "paused"),
         (campaigns.resume, "running"),
         (campaigns.abort, "aborted"),
-    ):
+    ]
+    for verb, status in moves:
         assert do(verb, campaign).status == status
         assert do(verb, campaign).status == status
     with pytest.raises(CampaignRefused):
@@ -308,7 +310,11 @@ def test_an_edited_address_is_not_what_was_planned(stage: Stage, time_travel: Tr
     stage.turn()
     assert fresh(campaign).status == "paused"
     assert "retry URL of payouts was edited" in fresh(campaign).pause_reason
-    for verb, which in ((campaigns.resume, campaign), (campaigns.start, other)):
+    going: tuple[tuple[Any, Campaign], ...] = (
+        (campaigns.resume, campaign),
+        (campaigns.start, other),
+    )
+    for verb, which in going:
         with pytest.raises(MayNotGo, match="plan what is left anew"):
             do(verb, which)
     assert len(stage.calls) == 1
