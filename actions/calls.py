@@ -5,17 +5,14 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib.auth import get_user_model
-
 from actions import lifecycle, signing_secrets
 from actions.executors.base import Call
 from actions.models import Action
 from actions.states import ActionType
 from events.models import Event
 from incidents.models import Incident, Run
-from tenants.models import Membership, Workflow
+from tenants.models import Workflow
 from tenants.secrets import SecretUnreadable
-from tenants.states import Role
 
 HTTP_DEADLINE_SECONDS = 10.0
 
@@ -110,27 +107,16 @@ def _of_run(action: Action, workflow: Workflow, run: Run, incident: Incident) ->
     }
 
 
-def _mail(action: Action, now: datetime) -> Call:
+def _escalation(action: Action, now: datetime) -> Call:
+    """For the log of the attempt alone: whom it tells is read when it begins."""
     incident = lifecycle.incident_of(action)
-    people = Membership.objects.for_tenant(action.tenant_id).exclude(
-        role__in=(Role.VIEWER, Role.AUDITOR)
-    )
-    user_ids = people.values_list("user_id", flat=True)
-    counts = f"{incident.event_count} events, {incident.unrecovered_runs} runs not recovered.\n"
-    if incident.is_storm:
-        counts = ""  # it has none of its own
-    active = get_user_model().objects.filter(pk__in=user_ids, is_active=True).exclude(email="")
-    return _call(
-        action,
-        recipients=tuple(active.order_by("email").values_list("email", flat=True)),
-        body={
-            "subject": f"{incident} {incident.severity}: {incident.title}"[:200],
-            "text": (
-                f"{incident.title}\n\n{action.parameters.get('reason', '')}\n\n{counts}"
-                f"Open it at {incident.get_absolute_url()}\n"
-            ),
-        },
-    )
+    about = {"incident": str(incident), "reason": action.parameters.get("reason", "")}
+    return _call(action, body=about)
+
+
+def _message(action: Action, now: datetime) -> Call:
+    """For the log of the attempt: where it goes is read when it is told."""
+    return _call(action, body=dict(action.parameters))
 
 
 def _call(action: Action, **particulars: Any) -> Call:
@@ -149,7 +135,9 @@ def _call(action: Action, **particulars: Any) -> Call:
 
 
 _BUILDERS: dict[str, Callable[[Action, datetime], Call]] = {
+    ActionType.NOTIFY: _message,
+    ActionType.TICKET: _message,
     ActionType.RETRY: _retry,
     ActionType.ROLLBACK: _compensate,
-    ActionType.ESCALATE: _mail,
+    ActionType.ESCALATE: _escalation,
 }

@@ -14,7 +14,7 @@ from django.db import connection
 
 from actions import escalation_plans, outbox
 from actions.models import Action, Channel, Delivery, Escalation
-from actions.states import DeliveryKind, EscalationStatus
+from actions.states import DeliveryKind, EscalationStatus, Status
 from awfdrs_site.lib import correlation, sweeping
 from incidents import lifecycle, storms
 from incidents.models import Incident
@@ -23,6 +23,7 @@ from tenants import journal, scoping
 from tenants.journal import SYSTEM
 
 SWEEP = 100
+TELLING = (DeliveryKind.TRIGGERED, DeliveryKind.TICKET_OPEN)
 ROUND_LEAST = timedelta(minutes=1)  # a round that follows at once would be one message sent twice
 SHELTERED_FOR = timedelta(minutes=5)  # then it is asked again whether the storm still tells for it
 
@@ -79,7 +80,7 @@ def stop(action: Action, *, now: datetime) -> None:
 def whom_it_told(escalation: Escalation) -> list[Channel | User]:
     """Everybody who was told of it, once each."""
     told = Delivery.objects.for_tenant(escalation.tenant_id).filter(
-        action_id=escalation.action_id, kind=DeliveryKind.TRIGGERED
+        action_id=escalation.action_id, kind__in=TELLING
     )
     rows = told.select_related("channel", "user").order_by("id")
     return list(dict.fromkeys(_target_of(row) for row in rows))
@@ -177,8 +178,9 @@ def _acknowledged(escalation: Escalation, incident: Incident, *, now: datetime) 
     """Somebody looks at it: nobody else is told, until the acknowledgement has lasted its time."""
     at, minutes = incident.acknowledged_at, escalation.acknowledge_minutes
     assert at is not None
+    lasts_for_ever = minutes is None or _is_taken_back(escalation)
     escalation.status, escalation.acknowledged_at = EscalationStatus.ACKNOWLEDGED, at
-    escalation.next_at = None if minutes is None else at + timedelta(minutes=minutes)
+    escalation.next_at = None if lasts_for_ever else at + timedelta(minutes=minutes or 0)
     text = f"{incident.acknowledged_by} has acknowledged {incident}. Nobody else is told for now."
     for target in whom_it_told(escalation):
         if isinstance(target, Channel):  # a pager falls silent; people need no mail about it
@@ -189,12 +191,19 @@ def _acknowledged(escalation: Escalation, incident: Incident, *, now: datetime) 
 
 def _resume(escalation: Escalation, incident: Incident, *, now: datetime) -> None:
     """An acknowledgement that lasted its time, or was taken back: the steps go on where they stopped."""
+    if _is_taken_back(escalation):
+        escalation.status, escalation.next_at = EscalationStatus.ENDED, None
+        return _save(escalation)
     reason = f"{escalation.acknowledge_minutes} minutes are over and it is still open."
     incident = lifecycle.end_acknowledgement(incident, by=SYSTEM, now=now, reason=reason)
     escalation.status, escalation.acknowledged_at = EscalationStatus.RUNNING, None
     # Every round was told before: one more, or nobody would hear that it was forgotten.
     escalation.repeats = max(escalation.repeats, escalation.round)
     _take_step(escalation, incident, now=now)
+
+
+def _is_taken_back(escalation: Escalation) -> bool:
+    return escalation.action.status == Status.REVERSED
 
 
 def _end(escalation: Escalation, incident: Incident, *, now: datetime) -> None:

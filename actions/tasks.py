@@ -5,11 +5,13 @@ from celery import shared_task
 from actions import (
     approval_sweeps,
     campaign_stages,
+    escalations,
     execution,
     outbox,
     outlook,
     planning,
     probing,
+    tickets,
     verification,
 )
 from incidents import quiet, storms
@@ -37,8 +39,18 @@ def ask_unknown(**_: object) -> None:
 
 
 @shared_task
+def advance_escalations(**_: object) -> None:
+    escalations.advance_due()
+
+
+@shared_task
 def send_deliveries(**_: object) -> None:
     outbox.send_due(limit=8)
+
+
+@shared_task
+def follow_tickets(**_: object) -> None:
+    tickets.follow_due()
 
 
 @shared_task

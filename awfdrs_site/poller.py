@@ -93,7 +93,7 @@ def sweeps(
     *, run_due: Callable[[], int] = run_due, send_due: Callable[[], int] = send_due
 ) -> list[Callable[[], int]]:
     """Everything the worker does, in the way of an event."""
-    from actions import campaign_stages, execution, planning, verification
+    from actions import campaign_stages, escalations, execution, planning, verification
     from incidents import decisions, detection
     from safety import sweeps as safety_sweeps
 
@@ -105,6 +105,7 @@ def sweeps(
         run_due,
         execution.rescue_lost,
         verification.verify_due,
+        escalations.advance_due,
         send_due,
         campaign_stages.advance_due,
         safety_sweeps.reset_due,
@@ -113,12 +114,13 @@ def sweeps(
 
 def seldom() -> list[Callable[[], int]]:
     """What looks at every open incident, or asks workflows, and is in no hurry."""
-    from actions import approval_sweeps, outlook
+    from actions import approval_sweeps, outlook, tickets
     from incidents import quiet, storms
 
     return [
         partial(quiet.resolve_quiet, has_open_actions=outlook.has_open),
         storms.settle_due,
+        tickets.follow_due,
         approval_sweeps.keep_due,
         ask_due,
     ]

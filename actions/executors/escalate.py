@@ -1,25 +1,19 @@
-"""Escalation to people by e-mail; the console shows it by the incident's status."""
+"""Escalation: begins the incident's way through its policy; the outbox does the telling, from its rows."""
 
-import smtplib
+from django.db import DatabaseError
 
-from django.core.mail import EmailMessage
-
+from actions import escalations
 from actions.executors.base import Call, Result
+from actions.models import Action
+from tenants import scoping
 
 
 def perform(call: Call) -> Result:
-    """Send one message to everybody who may act. Nobody to tell is a success that says so."""
-    if not call.recipients:
-        return Result("succeeded", excerpt="Nobody has an e-mail address; shown in the console.")
-    message = EmailMessage(
-        subject=str(call.body["subject"]),
-        body=str(call.body["text"]),
-        to=list(call.recipients),
-        # A second delivery of one escalation can be recognised by its id.
-        headers={"Message-ID": f"<{call.idempotency_key}.{call.attempt}@awfdrs>"},
-    )
+    """Begin it in a transaction of its own. A second attempt finds it begun, and tells nobody twice."""
     try:
-        message.send()
-    except (smtplib.SMTPException, OSError) as failure:
-        return Result("retryable", error=f"E-mail was not accepted: {type(failure).__name__}.")
-    return Result("succeeded", excerpt=f"Sent to {', '.join(call.recipients)}.")
+        with scoping.bound(call.tenant_id, durable=True) as now:
+            action = Action.objects.for_tenant(call.tenant_id).get(pk=call.action_id)
+            escalation = escalations.begin(action, now=now)
+            return Result("succeeded", excerpt=escalations.said(escalation))
+    except DatabaseError as failure:
+        return Result("retryable", error=f"It could not begin: {type(failure).__name__}.")
