@@ -5,7 +5,6 @@ from django.urls import URLPattern, path
 from actions import api as actions
 from actions import campaign_api as campaigns
 from actions import approval_api as approvals
-from actions import campaign_api as campaigns
 from actions import workflow_api as workflows
 from actions.compensation_api import ActionCompensate
 from actions.outlook import ABOVE
@@ -61,13 +60,6 @@ canonical: list[URLPattern] = [
     path("campaigns/<id:pk>/resume", campaigns.CampaignResume.as_view()),
     path("campaigns/<id:pk>/abort", campaigns.CampaignAbort.as_view()),
     path("actions/<id:pk>/compensate", ActionCompensate.as_view()),
-    path("campaigns", campaigns.Campaigns.as_view(), name="campaigns"),
-    path("campaigns/<id:pk>", campaigns.CampaignDetail.as_view(), name="campaign"),
-    path("campaigns/<id:pk>/runs", campaigns.CampaignRuns.as_view()),
-    path("campaigns/<id:pk>/start", campaigns.CampaignStart.as_view()),
-    path("campaigns/<id:pk>/pause", campaigns.CampaignPause.as_view()),
-    path("campaigns/<id:pk>/resume", campaigns.CampaignResume.as_view()),
-    path("campaigns/<id:pk>/abort", campaigns.CampaignAbort.as_view()),
     path("workflows", actions.Workflows.as_view(), name="workflows"),
     path("workflows/<id:pk>/rotate-secret", workflows.WorkflowRotateSecret.as_view()),
     path("workflows/<id:pk>/test", workflows.WorkflowTest.as_view()),
