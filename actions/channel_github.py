@@ -33,6 +33,10 @@ def converse(message: Message, *, send: Send) -> Said:
 
     After an attempt whose outcome we could not see, the issue is looked for by its mark before another is made.
     """
+    if message.first.kind == DeliveryKind.TEST:  # asks whether the token may, and opens nothing
+        return Said(
+            send(_to(message, "GET", f"{_base(message)}/repos/{_repository(message)}", b""))
+        )
     if message.first.kind == DeliveryKind.TICKET_CLOSE:
         return _close(message, send)
     if message.ticket_id:
@@ -84,7 +88,7 @@ def _comment(message: Message, said: Said, send: Send) -> Said:
 
 
 def _find(message: Message, send: Send) -> Said:
-    query = f'repo:{message.to.config.get("repository", "")} is:issue in:body "{_mark(message)}"'
+    query = f'repo:{_repository(message)} is:issue in:body "{_mark(message)}"'
     url = f"{_base(message)}/search/issues?per_page=1&q={quote(query)}"
     answer = send(_to(message, "GET", url, b""))
     items = _json(answer).get("items")
@@ -95,7 +99,7 @@ def _find(message: Message, send: Send) -> Said:
 def _request(
     message: Message, method: str, path: str, body: Mapping[str, Any]
 ) -> transport.OutgoingRequest:
-    url = f"{_base(message)}/repos/{message.to.config.get('repository', '')}/{path}"
+    url = f"{_base(message)}/repos/{_repository(message)}/{path}"
     return _to(message, method, url, json.dumps(body, ensure_ascii=False).encode())
 
 
@@ -117,6 +121,10 @@ def _to(message: Message, method: str, url: str, body: bytes) -> transport.Outgo
 
 def _base(message: Message) -> str:
     return message.to.url.rstrip("/") or API_URL
+
+
+def _repository(message: Message) -> str:
+    return str(message.to.config.get("repository", ""))
 
 
 def _mark(message: Message) -> str:

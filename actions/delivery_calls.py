@@ -9,12 +9,13 @@ from typing import Literal
 from django.conf import settings
 from django.core.mail import EmailMessage
 
-from actions import channel_github, channels, transport
+from actions import channel_github, channels, ticket_rows, transport
 from actions.channels import Message
 from actions.states import ChannelKind, DeliveryKind
 from actions.transport import answers
 from awfdrs_site.lib import clock
 
+TRACKED = (*ticket_rows.KINDS, DeliveryKind.TEST)
 RETRYABLE = frozenset({408, 425, 429})
 _LINK = re.compile(r"https?://[^\s<>\"']{1,1900}")
 
@@ -42,6 +43,8 @@ def perform(message: Message) -> Outcome:
     if message.to.kind == ChannelKind.EMAIL:
         return _mail(message)
     try:
+        if message.to.kind in ticket_rows.TRACKERS and message.first.kind not in TRACKED:
+            return Outcome("final", error="A tracker takes tickets of incidents only.")
         if message.to.kind == ChannelKind.GITHUB:
             return _github(message)
         answer = _send(channels.request_of(message, now=clock.read()))
@@ -77,6 +80,8 @@ def _github(message: Message) -> Outcome:
     said = channel_github.converse(message, send=_send)
     outcome = judge(message, said.answer)
     number = said.number or message.ticket_id
+    if message.first.kind == DeliveryKind.TEST:
+        return outcome
     if outcome.ending == "sent" and not number:
         # Made, perhaps: the next try looks for it before it makes another.
         return Outcome("retryable", error="The answer names no issue.", excerpt=outcome.excerpt)

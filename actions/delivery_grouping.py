@@ -61,7 +61,8 @@ def gather(*, tenant_id: UUID, delivery_id: UUID, token: int) -> Gathered:
 def carried(*, tenant_id: UUID, delivery_id: UUID, token: int) -> Gathered:
     """The claimed one and what its message already carries."""
     mine = Delivery.objects.for_tenant(tenant_id)
-    locked = _locked(mine.filter(Q(pk=delivery_id) | Q(sent_with=delivery_id)))
+    members = Q(sent_with=delivery_id, status=DeliveryStatus.PENDING)
+    locked = _locked(mine.filter(Q(pk=delivery_id) | members))
     return _split(locked, delivery_id, token)
 
 

@@ -18,7 +18,9 @@ from actions import claiming, lifecycle, planning, retry, starting, verification
 from actions.claiming import Claim as Claim
 from actions.executors import compensate as compensate_executor
 from actions.executors import escalate as escalate_executor
+from actions.executors import notify as notify_executor
 from actions.executors import retry as retry_executor
+from actions.executors import ticket as ticket_executor
 from actions.executors.base import Executor, Result
 from actions.models import Action, Attempt
 from actions.states import ASKS_WORKFLOW, ActionType, AttemptStatus, Status
@@ -37,6 +39,8 @@ EXECUTORS: dict[str, Executor] = {
     ActionType.RETRY: retry_executor.perform,
     ActionType.ROLLBACK: compensate_executor.perform,
     ActionType.ESCALATE: escalate_executor.perform,
+    ActionType.NOTIFY: notify_executor.perform,
+    ActionType.TICKET: ticket_executor.perform,
 }
 _ATTEMPT_ENDINGS = {
     "succeeded": AttemptStatus.SUCCEEDED,

@@ -96,8 +96,17 @@ def tell(
     incident: Incident | None = None,
     action: Action | None = None,
 ) -> Delivery:
-    """Say it once per `dedupe_key`, in the caller's transaction; who was told already is returned as told."""
+    """Say it once per `dedupe_key`, in the caller's transaction; who was told already is returned as told.
+
+    A tracker is not told twice of one incident, whoever tells it: it has one ticket, and that is its key.
+    """
     channel = target if isinstance(target, Channel) else None
+    if incident and channel and channel.kind in ticket_rows.TRACKERS and kind in ticket_rows.OPENS:
+        ticket = ticket_rows.wanted(incident, channel, action=action, now=now)
+        kind, dedupe_key = (
+            DeliveryKind.TICKET_OPEN,
+            ticket_rows.key_of(ticket, DeliveryKind.TICKET_OPEN),
+        )
     return _store(
         Delivery(
             tenant_id=tenant_id,
@@ -150,6 +159,8 @@ def call_off(action: Action, *, reason: str) -> None:
         delivery.status, delivery.error = DeliveryStatus.FAILED, reason
         delivery.lease_token = delivery.lease_until = None
         _save(delivery)
+        # What it carried is of others: that goes out by itself.
+        mine.filter(sent_with=delivery).update(sent_with=None, attempts_made=0)
 
 
 def _now_and_here(job: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ from actions import campaign_api as campaigns
 from actions import approval_api as approvals
 from actions import workflow_api as workflows
 from actions.compensation_api import ActionCompensate
+from actions.asking_api import IncidentActionsAsked
 from actions.outlook import ABOVE
 from awfdrs_site import health
 from events.api import EventBatch
@@ -37,7 +38,7 @@ canonical: list[URLPattern] = [
     path("incidents/<id:pk>/reopen", incidents.IncidentReopen.as_view()),
     path("incidents/<id:pk>/merge", merging.IncidentMerge.as_view()),
     path("incidents/<id:pk>/split", merging.IncidentSplit.as_view()),
-    path("incidents/<id:pk>/actions", actions.IncidentActions.as_view()),
+    path("incidents/<id:pk>/actions", IncidentActionsAsked.as_view()),
     path("runs", runs.Runs.as_view(), name="runs"),
     path("runs/<id:pk>", runs.RunDetail.as_view(), name="run"),
     path("runs/<id:pk>/waive", runs.RunWaive.as_view()),

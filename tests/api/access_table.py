@@ -58,6 +58,9 @@ API: dict[tuple[str, str], Row] = {
     ("GET", "incidents/<id:pk>/timeline"): Row("view", of="incident"),
     ("GET", "incidents/<id:pk>/runs"): Row("view", of="incident"),
     ("GET", "incidents/<id:pk>/actions"): Row("view", of="incident"),
+    ("POST", "incidents/<id:pk>/actions"): Row(
+        "act", of="incident", body={"action_type": "escalate", "parameters": {"reason": "look"}}
+    ),
     ("GET", "incidents/<id:pk>/similar"): Row("view", of="incident"),
     ("PATCH", "incidents/<id:pk>/status"): Row(
         "resolve", of="incident", body={"status": "escalated", "note": "too loud"}
