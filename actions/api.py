@@ -27,7 +27,7 @@ from actions.serializers import (
     WorkflowSerializer,
 )
 from actions.transport import Refused, check_url
-from actions.voting import ApprovalRefused, OwnRequest, PlanChanged
+from actions.voting import ApprovalRefused, OfCampaign, OwnRequest, PlanChanged
 from awfdrs_site.lib import clock
 from awfdrs_site.lib.ids import uuid7
 from awfdrs_site.lib.pagination import Listing
@@ -63,6 +63,8 @@ def refusals(**offered: Any) -> Iterator[None]:
             n_actions=refused.n_actions,
             changed=refused.changed,
         ) from refused
+    except OfCampaign as refused:
+        raise Problem("conflict", str(refused.args[0])) from refused
     except NotReversible as refused:
         raise Problem("conflict", str(refused.args[0]), **offered) from refused
     except Conflict as refused:

@@ -9,7 +9,8 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from actions import campaign_pages, lifecycle, presentation, voting
+from actions import approval_pages, campaign_pages, lifecycle, presentation, voting
+from actions.approval_pages import Viewer
 from actions.lifecycle import ActionRefused
 from actions.models import Action
 from actions.querysets import ActionQuerySet
@@ -88,7 +89,9 @@ def _of_incident(request: TenantRequest, incident: Incident) -> dict[str, Any]:
     mine = Action.objects.for_tenant(request.tenant).shown_on(shown_here)
     about = {"about": str(incident), "about_url": incident.get_absolute_url()}
     redrive = campaign_pages.redrive(incident, allowed=request.caller.verbs)
-    return _panel(request, mine) | about | {"here": "incidents", "redrive": redrive}
+    viewer = Viewer(request.caller.actor, request.caller.verbs)
+    asked = {"redrive": redrive, "approvals": approval_pages.of_incident(incident, viewer=viewer)}
+    return _panel(request, mine) | about | asked | {"here": "incidents"}
 
 
 def _of_run(request: TenantRequest, pk: UUID) -> dict[str, Any]:

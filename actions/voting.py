@@ -38,6 +38,13 @@ class ApprovalRefused(VoteRefused):
         super().__init__(f"This approval is {current}; nothing more can be decided about it.")
 
 
+class OfCampaign(VoteRefused):
+    """Its plan is the campaign's, and so are the votes on it."""
+
+    def __init__(self) -> None:
+        super().__init__("This belongs to a campaign: start the campaign to approve it.")
+
+
 class OwnRequest(VoteRefused):
     """Whoever asks for something does not allow it."""
 
@@ -209,6 +216,8 @@ def _refuse(approval: Approval, *, by: Actor, now: datetime) -> None:
 
 
 def _refuse_decided(approval: Approval, *, now: datetime) -> None:
+    if "campaign" in approval.terms:
+        raise OfCampaign
     if approval.status != ApprovalStatus.WAITING:
         raise ApprovalRefused(approval.status)
     if approval.expires_at <= now:

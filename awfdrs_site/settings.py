@@ -168,6 +168,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
                 "safety.context.console",
+                "actions.context.console",
             ],
         },
     }

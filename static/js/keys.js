@@ -5,7 +5,7 @@
   const table = document.getElementById("keymap");
   if (!table) return;
   const page = document.querySelector("[data-list]") ? "list"
-    : document.querySelector("[data-incident], [data-run]") ? "detail" : "other";
+    : document.querySelector("[data-incident], [data-run], [data-one]") ? "detail" : "other";
   const bindings = new Map();
   for (const line of JSON.parse(table.textContent)) {
     if (!["everywhere", page].includes(line.where)) continue;
@@ -53,6 +53,7 @@
     "previous-incident": () => follow("[data-previous-incident]"),
     incidents: () => follow("[data-go=incidents]"),
     runs: () => follow("[data-go=runs]"),
+    approvals: () => follow("[data-go=approvals]"),
     "kill-switches": () => follow("[data-go=kill-switches]"),
     stop: () => follow("[data-stop]"),
     theme: () => follow("[data-theme-switch]"),
