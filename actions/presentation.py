@@ -1,17 +1,20 @@
 """The only place that words actions and their attempts for people."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
 
-from actions import lifecycle
+from actions import compensation, lifecycle
 from actions.models import Action, Attempt
 from actions.states import AttemptStatus, Status, Verification
 from incidents.presentation.details import gate
 from incidents.presentation.shapes import Gate, Pill, Verb
+from tenants.states import Idempotent
 
 EXCERPT_SHOWN = 300
 PILLS = {
@@ -47,6 +50,7 @@ class AttemptLine:
     says: str
     started_at: datetime
     latency_ms: int | None
+    request: str
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class ActionLine:
     idempotency_key: str
     is_open: bool
     verbs: tuple[Verb, ...]
+    warning: str
 
 
 def lines(actions: Iterable[Action], *, may_act: bool) -> tuple[ActionLine, ...]:
@@ -99,6 +104,7 @@ def line(action: Action, *, is_open: bool, may_act: bool) -> ActionLine:
         idempotency_key=action.idempotency_key,
         is_open=is_open,
         verbs=verbs(action) if may_act else (),
+        warning=warning(action) if may_act else "",
     )
 
 
@@ -109,8 +115,31 @@ def verbs(action: Action) -> tuple[Verb, ...]:
         names = (("approve", "Approve and run"), ("reject", "Reject"))
     elif lifecycle.is_reversible(action):
         names = (("reverse", "Reverse"),)
+    else:
+        names = (*_sending_again(action), *_undoing(action))
     return tuple(
         Verb(name, label, reverse(f"actions:{name}", args=[action.pk])) for name, label in names
+    )
+
+
+def _sending_again(action: Action) -> tuple[tuple[str, str], ...]:
+    is_over = action.status in (Status.FAILED, Status.UNKNOWN)
+    return (("run", "Send again"),) if is_over else ()
+
+
+def _undoing(action: Action) -> tuple[tuple[str, str], ...]:
+    return () if compensation.why_not(action) else (("compensate", "Compensate"),)
+
+
+def warning(action: Action) -> str:
+    """What to know before sending again, where a second call may be a second payment."""
+    workflow = action.workflow
+    is_harmless = workflow is None or workflow.idempotent != Idempotent.NO
+    if is_harmless or not action.attempts_made or not _sending_again(action):
+        return ""
+    return (
+        f"{workflow} does not declare that a second call is harmless. "
+        f"Look there first whether attempt {action.attempts_made} arrived."
     )
 
 
@@ -124,7 +153,17 @@ def attempt_line(attempt: Attempt) -> AttemptLine:
         says=(attempt.error or attempt.response_excerpt)[:EXCERPT_SHOWN],
         started_at=attempt.started_at,
         latency_ms=attempt.latency_ms,
+        request=_request(attempt.request),
     )
+
+
+def _request(sent: Mapping[str, Any]) -> str:
+    """As it went out, but for the signature; empty for what is no call."""
+    if not sent.get("url"):
+        return ""
+    headers = [f"{name}: {value}" for name, value in sent.get("headers", {}).items()]
+    body = json.dumps(sent.get("body", {}), indent=2, ensure_ascii=False)
+    return "\n".join([f"POST {sent['url']}", *headers, "", body])
 
 
 def _pill(action: Action) -> Pill:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -35,13 +36,36 @@ def delay_seconds(
     return min(cap, backoff * _spread(policy, random))
 
 
+@dataclass(frozen=True)
+class Step:
+    """One retry of a schedule, in seconds: its wait, what jitter can make of it, and all waits so far."""
+
+    number: int
+    seconds: float
+    lowest: float
+    highest: float
+    elapsed: float
+
+
+def steps(policy: RetryPolicy) -> tuple[Step, ...]:
+    """The schedule as a table for people; decorrelated jitter has no wait of its own, so the middle stands for it."""
+    found: list[Step] = []
+    lowest = highest = None
+    elapsed = 0.0
+    for number in range(1, policy.max_retries + 1) if policy.enabled else ():
+        lowest = _extreme(policy, number, share=0.0, previous=lowest)
+        highest = _extreme(policy, number, share=1.0, previous=highest)
+        seconds = min(policy.max_delay_ms / 1000, _backoff_seconds(policy, number))
+        if policy.jitter == "decorrelated":
+            seconds = (lowest + highest) / 2
+        elapsed += seconds
+        found.append(Step(number, seconds, lowest, highest, elapsed))
+    return tuple(found)
+
+
 def schedule(policy: RetryPolicy) -> tuple[float, ...]:
-    """The waits without jitter, one for each retry, for people to read."""
-    if not policy.enabled:
-        return ()
-    cap = policy.max_delay_ms / 1000
-    retries = range(1, policy.max_retries + 1)
-    return tuple(min(cap, _backoff_seconds(policy, attempt)) for attempt in retries)
+    """The waits without jitter, one for each retry."""
+    return tuple(step.seconds for step in steps(policy))
 
 
 def parse_retry_after(value: str, *, now: datetime) -> float | None:
@@ -54,6 +78,17 @@ def parse_retry_after(value: str, *, now: datetime) -> float | None:
     if moment is None:
         return None
     return max(0.0, min((moment - now).total_seconds(), RETRY_AFTER_LIMIT_SECONDS))
+
+
+def _extreme(policy: RetryPolicy, attempt: int, *, share: float, previous: float | None) -> float:
+    """The wait when the dice fall one way each time."""
+    return delay_seconds(
+        policy,
+        attempt=attempt,
+        random=lambda: share,
+        retry_after_seconds=None,
+        previous_seconds=previous,
+    )
 
 
 def _backoff_seconds(policy: RetryPolicy, attempt: int) -> float:

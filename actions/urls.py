@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from actions import page_views, reversal_views, views
+from actions import compensation_views, page_views, reversal_views, views
 
 app_name = "actions"
 urlpatterns = [
@@ -12,5 +12,7 @@ urlpatterns = [
     path("runs/<uuid:pk>/actions/", views.run_panel, name="run-panel"),
     path("actions/<uuid:pk>/approve/", views.approve, name="approve"),
     path("actions/<uuid:pk>/reject/", views.reject, name="reject"),
+    path("actions/<uuid:pk>/run/", views.run, name="run"),
+    path("actions/<uuid:pk>/compensate/", compensation_views.compensate, name="compensate"),
     path("actions/<uuid:pk>/reverse/", reversal_views.reverse, name="reverse"),
 ]

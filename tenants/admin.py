@@ -35,7 +35,16 @@ class TenantsAdmin(PlatformAdmin):
     list_filter = ("is_active",)
     search_fields = ("name", "slug")
     ordering = ("name", "id")
-    fields = ("name", "slug", "is_active", "registers_workflows", "storm_runs")
+    fields = (
+        "name",
+        "slug",
+        "is_active",
+        "registers_workflows",
+        "storm_runs",
+        "max_in_flight",
+        "approvals_needed",
+        "approval_hours",
+    )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("slug",) if obj is not None else ()
@@ -117,7 +126,7 @@ class VendorAdmin(PlatformAdmin):
     list_filter = ("tenant",)
     search_fields = ("name",)
     ordering = ("name", "id")
-    fields = ("tenant", "name")
+    fields = ("tenant", "name", "max_in_flight")
 
 
 class ReadOnlyJournal(PlatformAdmin):

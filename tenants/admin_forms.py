@@ -50,7 +50,7 @@ class MembershipForm(OfTenantForm):
 class VendorForm(OfTenantForm):
     class Meta:
         model = Vendor
-        fields: ClassVar[list[str]] = ["name"]
+        fields: ClassVar[list[str]] = ["name", "max_in_flight"]
 
     def clean_name(self) -> Any:
         name = self.cleaned_data["name"]

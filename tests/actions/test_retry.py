@@ -11,7 +11,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from actions.retry import RETRY_AFTER_LIMIT_SECONDS, delay_seconds, parse_retry_after, schedule
+from actions.retry import (
+    RETRY_AFTER_LIMIT_SECONDS,
+    Step,
+    delay_seconds,
+    parse_retry_after,
+    schedule,
+    steps,
+)
 from safety.rulefields import JITTERS, STRATEGIES
 from safety.rulefiles import RetryPolicy, load, shipped
 
@@ -73,6 +80,37 @@ def test_the_shipped_policies_read_as_their_tables() -> None:
 def test_a_policy_that_does_not_retry_has_no_schedule() -> None:
     assert schedule(policy(enabled=False)) == ()
     assert schedule(policy(max_retries=0)) == ()
+
+
+def test_the_table_says_what_jitter_makes_of_each_wait() -> None:
+    how = policy(jitter="factor", jitter_factor=0.25, max_retries=3)
+    assert steps(how) == (
+        Step(1, seconds=1, lowest=0.75, highest=1.25, elapsed=1),
+        Step(2, seconds=2, lowest=1.5, highest=2.5, elapsed=3),
+        Step(3, seconds=4, lowest=3, highest=5, elapsed=7),
+    )
+
+
+def test_the_table_of_decorrelated_jitter_has_the_middle_of_what_may_come() -> None:
+    how = policy(jitter="decorrelated", max_retries=4)
+    spans = [(step.lowest, step.seconds, step.highest) for step in steps(how)]
+    # each wait is drawn up to three times the one before, and the cap of 20 s comes last
+    assert spans == [(1, 2, 3), (1, 5, 9), (1, 10.5, 20), (1, 10.5, 20)]
+
+
+@given(POLICIES, SHARES)
+def test_no_wait_leaves_the_range_of_the_table(how: RetryPolicy, share: float) -> None:
+    previous = None
+    for step in steps(how):
+        previous = delay_seconds(
+            how,
+            attempt=step.number,
+            random=always(share),
+            retry_after_seconds=None,
+            previous_seconds=previous,
+        )
+        assert step.lowest <= previous <= step.highest
+        assert step.lowest <= step.seconds <= step.highest
 
 
 @pytest.mark.parametrize(

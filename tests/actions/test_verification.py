@@ -47,7 +47,7 @@ def report(action: Action, **values: Any) -> None:
     """What the ledger has heard of the run, this moment."""
     with scoping.bound(action.tenant_id) as now:
         heard = {name: now if value == "now" else value for name, value in values.items()}
-        Run.objects.for_tenant(action.tenant_id).filter(pk=action.run_id).update(**heard)
+        Run.objects.for_tenant(action.tenant_id).filter(actions=action).update(**heard)
 
 
 def succeeds(action: Action) -> None:

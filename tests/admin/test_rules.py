@@ -140,8 +140,8 @@ def test_the_rules_in_force_show_default_override_and_source(ann: User, acme: Te
     assert line["default"].value != 500
     assert line["in_force"].source == "override v1 for vendor stripe"
     # the waits that come of it, one line a retry
-    assert [wait["number"] for wait in response.context["schedule"]] == [1, 2]
-    assert response.context["schedule"][0]["seconds"] == 0.5
+    assert [step.number for step in response.context["schedule"].steps] == [1, 2]
+    assert response.context["schedule"].steps[0].seconds == 0.5
 
 
 def test_the_rules_in_force_are_those_of_ones_own_tenant(

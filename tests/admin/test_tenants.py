@@ -9,15 +9,21 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from pytest_django import Settings
 
+from actions import signing_secrets
 from awfdrs_site.lib.problems import Problem
 from tenants import auth, scoping, secrets
+from tenants.journal import SYSTEM
 from tenants.models import ApiKey, JournalEntry, Membership, PlatformJournalEntry, Tenant, Workflow
 from tests.admin.pages import client_of
 from tests.cast import Api, journal_of
 from tests.factories import PASSWORD, UserFactory, VendorFactory, WorkflowFactory
+from tests.support.outgoing import LOOPBACK
+from tests.support.receiver import Receiver, Reply
 
 TOKEN = re.compile(r"awf_[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}")
+LIMITS = {"storm_runs": 5, "max_in_flight": 9, "approvals_needed": 2, "approval_hours": 8}
 SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+")
 
 
@@ -53,7 +59,7 @@ def new_key(office: Client, tenant: Tenant) -> str:
 
 
 def test_staff_make_a_tenant(office: Client) -> None:
-    sent = {"name": "Initech", "slug": "initech", "is_active": "on", "storm_runs": 200}
+    sent = {"name": "Initech", "slug": "initech", "is_active": "on"} | LIMITS
     assert send(office, "tenants_tenant_add", **sent).status_code == 302
     tenant = _tenant("initech")
     assert tenant.name == "Initech"
@@ -69,9 +75,7 @@ def test_a_slug_that_is_taken_comes_back_at_its_field(office: Client, acme: Tena
 
 def test_a_tenant_is_switched_off_not_deleted(office: Client, acme: Tenant) -> None:
     assert send(office, "tenants_tenant_delete", acme.pk, post="yes").status_code == 403
-    assert (
-        send(office, "tenants_tenant_change", acme.pk, name="Acme", storm_runs=5).status_code == 302
-    )
+    assert send(office, "tenants_tenant_change", acme.pk, name="Acme", **LIMITS).status_code == 302
     assert not _tenant("acme").is_active
     assert platform_lines()[0].detail["changes"]["is_active"] == [True, False]
 
@@ -161,7 +165,12 @@ def test_a_workflows_secret_is_shown_once_and_sealed(office: Client, acme: Tenan
     change = reverse("admin:tenants_workflow_change", args=[workflow.pk])
     assert first not in office.get(change).content.decode()
 
-    quiet = {"name": "Checkout", "idempotent": "yes", "retry_url": sent["retry_url"]}
+    quiet = {
+        "name": "Checkout",
+        "idempotent": "yes",
+        "retry_url": sent["retry_url"],
+        "max_in_flight": 20,
+    }
     shown_after(office, office.post(change, quiet))
     assert _secret_of(_workflow(acme)) == first
     second = SECRET.findall(shown_after(office, office.post(change, quiet | {"new_secret": "on"})))[
@@ -169,12 +178,55 @@ def test_a_workflows_secret_is_shown_once_and_sealed(office: Client, acme: Tenan
     ]
     assert second != first
     assert _secret_of(_workflow(acme)) == second
+    with scoping.bound(acme.pk) as now:
+        assert signing_secrets.of(_workflow(acme), now=now) == (second, first)
     assert journal_of(acme, workflow.pk) == [
         "workflow_added",
         "workflow_changed",
+        "secret_rotated",
         "workflow_changed",
     ]
     assert not SECRET.search(str(_details(acme)))
+
+
+def test_a_workflows_page_shows_how_it_is_retried(office: Client, acme: Tenant) -> None:
+    workflow = WorkflowFactory(tenant=acme)
+    page = office.get(reverse("admin:tenants_workflow_change", args=[workflow.pk]))
+    shown = page.content.decode()
+    # a table for everybody, and the same as a picture
+    assert "With jitter" in shown
+    assert shown.count('class="schedule-range"') == shown.count('class="schedule-wait"') > 0
+    assert f"?tenant={acme.pk}&amp;workflow={workflow.slug}" in shown
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_test_call_shows_the_real_answer(
+    office: Client, acme: Tenant, settings: Settings
+) -> None:
+    settings.OUTBOUND_ALLOW_CIDRS = LOOPBACK
+    with Receiver({"/retry": Reply(status=418, body=b"I am a <teapot>")}) as receiver:
+        workflow = WorkflowFactory(tenant=acme, retry_url=receiver.url("/retry"))
+        with scoping.bound(acme.pk) as now:
+            _, secret = signing_secrets.rotate(workflow, by=SYSTEM, now=now)
+        page = reverse("admin:tenants_workflow_test", args=[workflow.pk])
+        assert "Send the test call" in office.get(page).content.decode()
+        assert receiver.requests == []  # looking sends nothing
+        shown = office.post(page).content.decode()
+    assert "418" in shown
+    assert "I am a &lt;teapot&gt;" in shown
+    assert secret not in shown
+    assert journal_of(acme, workflow.pk)[-1] == "tested"
+
+
+def test_a_test_call_is_for_staff_and_for_workflows_that_exist(
+    office: Client, ann: User, acme: Tenant
+) -> None:
+    page = reverse("admin:tenants_workflow_test", args=[WorkflowFactory(tenant=acme).pk])
+    assert client_of(ann).post(page).status_code == 403
+    assert client_of(None).post(page)["Location"].startswith(reverse("tenants:sign-in"))
+    for unknown in ("nonsense", "00000000-0000-7000-8000-000000000000"):
+        nowhere = reverse("admin:tenants_workflow_test", args=[unknown])
+        assert office.post(nowhere).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -215,9 +267,10 @@ def test_a_workflow_gets_no_vendor_of_another_tenant(
     mine, theirs = VendorFactory(tenant=acme), VendorFactory(tenant=globex, name="theirs")
     change = reverse("admin:tenants_workflow_change", args=[workflow.pk])
     assert "theirs" not in office.get(change).content.decode()
-    refused = office.post(change, {"idempotent": "key", "vendor": theirs.pk})
+    refused = office.post(change, {"idempotent": "key", "max_in_flight": 1, "vendor": theirs.pk})
     assert list(refused.context["adminform"].form.errors) == ["vendor"]
-    assert office.post(change, {"idempotent": "key", "vendor": mine.pk}).status_code == 302
+    taken = {"idempotent": "key", "max_in_flight": 1, "vendor": mine.pk}
+    assert office.post(change, taken).status_code == 302
 
 
 def test_staff_make_a_person_a_member_and_no_member_twice(office: Client, acme: Tenant) -> None:
