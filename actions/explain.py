@@ -40,7 +40,8 @@ def of_action(action: Action, *, now: datetime) -> Explanation:
     if action.status == Status.IN_PROGRESS:
         reason = f"Attempt {action.attempts_made} is under way."
         return Explanation("calling", reason, action_id=action.pk)
-    if action.status not in WAITING:
+    is_lost = action.action_type == ActionType.RETRY and action.run_id is None  # of what run?
+    if action.status not in WAITING or is_lost:
         return Explanation("settled", action.waiting_reason, action_id=action.pk)
     verdict = _verdict(action, now=now)
     return Explanation(

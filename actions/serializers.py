@@ -4,14 +4,16 @@ from datetime import datetime
 from typing import Any
 
 import django_filters as filters
-from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from actions import voting
+from actions import explain, voting
+from actions.explain import Explanation
 from actions.models import Action, Attempt
 from actions.states import ActionType, Status
+from awfdrs_site.lib import clock
 from awfdrs_site.lib.params import IdFilter, InstantFilter, TextFilter
-from incidents.serializers import vendor_filter, workflow_filter
+from incidents.serializers import GateSerializer, vendor_filter, workflow_filter
 from tenants.models import Workflow
 from tenants.serializers import SlugField, TextField, VerbSerializer, WholeField
 from tenants.states import Idempotent
@@ -102,19 +104,9 @@ class ActionSerializer(serializers.ModelSerializer[Action]):
         return action.verification or None
 
 
-class GateSerializer(serializers.Serializer[Any]):
-    name = serializers.CharField()
-    passed = serializers.BooleanField()
-    value = serializers.CharField()
-    limit = serializers.CharField()
-    source = serializers.CharField()  # type: ignore[assignment]
-    clears_at = serializers.DateTimeField(allow_null=True)
-    detail = serializers.CharField(allow_blank=True)
-
-
 class ActionDetailSerializer(ActionSerializer):
     attempts = AttemptSerializer(many=True)
-    gates = serializers.ListField(child=GateSerializer())
+    gates = serializers.SerializerMethodField()
     policy = serializers.DictField()
     previous_state = serializers.DictField()
     plan_hash = serializers.SerializerMethodField(
@@ -137,16 +129,21 @@ class ActionDetailSerializer(ActionSerializer):
     def get_plan_hash(self, action: Action) -> str:
         return voting.plan_of_action(action).plan_hash
 
+    @extend_schema_field(GateSerializer(many=True))
+    def get_gates(self, action: Action) -> Any:
+        """As they stand now while it waits; afterwards as they were when it last asked to start."""
+        explanation = self._explained(action)
+        return GateSerializer(explanation.gates, many=True).data or action.gates
+
     def get_earliest_possible_at(self, action: Action) -> datetime | None:
-        """When it may start at the earliest; null where it is settled or waits for a person."""
-        if action.status != Status.PENDING:
-            return None
-        clears = [
-            parse_datetime(gate["clears_at"]) if gate["clears_at"] else None
-            for gate in action.gates
-            if not gate["passed"]
-        ]
-        return max([action.run_at, *(moment for moment in clears if moment is not None)])
+        """When it starts if nothing else happens; null where it is settled or waits for a person."""
+        return self._explained(action).earliest_possible_at
+
+    def _explained(self, action: Action) -> Explanation:
+        found: Explanation | None = getattr(action, "explanation", None)
+        if found is None:
+            found = action.explanation = explain.of_action(action, now=clock.now())  # type: ignore[attr-defined]
+        return found
 
 
 class WorkflowSerializer(serializers.ModelSerializer[Workflow]):

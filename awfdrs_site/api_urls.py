@@ -3,11 +3,13 @@
 from django.urls import URLPattern, path
 
 from actions import api as actions
-from actions import campaign_api as campaigns
 from actions import approval_api as approvals
+from actions import campaign_api as campaigns
+from actions import explain
 from actions import workflow_api as workflows
-from actions.compensation_api import ActionCompensate
 from actions.asking_api import IncidentActionsAsked
+from actions.compensation_api import ActionCompensate
+from actions.explain_api import RunExplain
 from actions.outlook import ABOVE
 from awfdrs_site import health
 from events.api import EventBatch
@@ -25,7 +27,11 @@ canonical: list[URLPattern] = [
     path("events/batch", EventBatch.as_view(), name="event-batch"),
     path("events/<id:pk>", incidents.EventDetail.as_view(), name="event"),
     path("incidents", incidents.Incidents.as_view(), name="incidents"),
-    path("incidents/<id:pk>", incidents.IncidentDetail.as_view(above=ABOVE), name="incident"),
+    path(
+        "incidents/<id:pk>",
+        incidents.IncidentDetail.as_view(above=ABOVE, explain=explain.of_incident),
+        name="incident",
+    ),
     path("incidents/<id:pk>/events", incidents.IncidentEvents.as_view()),
     path("incidents/<id:pk>/decisions", incidents.IncidentDecisions.as_view()),
     path("incidents/<id:pk>/timeline", incidents.IncidentTimeline.as_view()),
@@ -41,6 +47,7 @@ canonical: list[URLPattern] = [
     path("incidents/<id:pk>/actions", IncidentActionsAsked.as_view()),
     path("runs", runs.Runs.as_view(), name="runs"),
     path("runs/<id:pk>", runs.RunDetail.as_view(), name="run"),
+    path("runs/<id:pk>/explain", RunExplain.as_view()),
     path("runs/<id:pk>/waive", runs.RunWaive.as_view()),
     path("actions", actions.Actions.as_view(), name="actions"),
     path("actions/<id:pk>", actions.ActionDetail.as_view(), name="action"),

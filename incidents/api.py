@@ -19,7 +19,7 @@ from events.models import Event
 from incidents import aliases, evidence, lifecycle
 from incidents.lifecycle import StaleVersion, TransitionRefused, UnrecoveredRuns
 from incidents.models import Decision, EventLink, Incident
-from incidents.presentation.shapes import NOTHING_ABOVE, Above
+from incidents.presentation.shapes import NOTHING_ABOVE, Above, Outlook
 from incidents.serializers import (
     DecisionSerializer,
     EventFilters,
@@ -32,7 +32,7 @@ from incidents.serializers import (
     SimilarSerializer,
     StatusMove,
 )
-from incidents.states import Severity
+from incidents.states import OPEN, Severity
 from tenants.api import TenantAPIView, get_or_404
 from tenants.journal import Actor
 from tenants.models import JournalEntry
@@ -132,12 +132,12 @@ class OneIncident(TenantAPIView):
 
 class IncidentDetail(OneIncident):
     verbs: ClassVar[Mapping[str, str]] = _OF_INCIDENT
-    above: Above = NOTHING_ABOVE  # the composition root passes what is planned
+    above: Above = NOTHING_ABOVE  # the composition root passes what is planned, and why it waits
+    explain: Callable[..., Any] | None = None
 
     @extend_schema(responses=IncidentDetailSerializer)
     def get(self, request: Request, pk: UUID) -> Response:
         incident = self.subject
-        outlook = self.above.outlooks(incident.tenant_id, [incident.pk]).get(incident.pk)
         mine = Decision.objects.for_tenant(self.caller.tenant).filter(incident=incident)
         incident.recent_decisions = mine.order_by("-id")[:DECISIONS_SHOWN]  # type: ignore[attr-defined]
         incident.analysis = {  # type: ignore[attr-defined]
@@ -149,9 +149,18 @@ class IncidentDetail(OneIncident):
         incident.ledger = evidence.tally(incident)  # type: ignore[attr-defined]
         incident.by_hour = _by_hour(incident)  # type: ignore[attr-defined]
         incident.signatures = aliases.grouped_here(incident)  # type: ignore[attr-defined]
-        incident.next = asdict(outlook) if outlook else None  # type: ignore[attr-defined]
+        incident.next = self._next(incident)  # type: ignore[attr-defined]
         data = IncidentDetailSerializer(incident).data
         return Response(data, headers={"ETag": f'"{incident.version}"'})
+
+    def _next(self, incident: Incident) -> dict[str, Any] | None:
+        """Null before it is decided and once it is over."""
+        outlook = self.above.outlooks(incident.tenant_id, [incident.pk]).get(incident.pk)
+        is_open = incident.status in OPEN and incident.decided_at is not None
+        why = self.explain(incident, now=clock.now()) if self.explain and is_open else None
+        if outlook is None and why is None:
+            return None
+        return asdict(outlook or Outlook("none")) | {"explanation": why}
 
 
 class IncidentEvents(OneIncident):

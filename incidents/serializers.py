@@ -185,6 +185,31 @@ class HourSerializer(serializers.Serializer[Any]):
     n_events = serializers.IntegerField()
 
 
+class GateSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    passed = serializers.BooleanField()
+    value = serializers.CharField()
+    limit = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    clears_at = serializers.DateTimeField(allow_null=True)
+    detail = serializers.CharField(allow_blank=True)
+
+
+class ExplanationSerializer(serializers.Serializer[Any]):
+    """Why something is not retried: every gate in order, and when it can start if nothing else happens."""
+
+    effect = serializers.CharField(
+        help_text="Of the first failing gate: wait, park, approve, skip or fail; go, calling or settled."
+    )
+    reason = serializers.CharField(allow_blank=True)
+    gates = GateSerializer(many=True)
+    earliest_possible_at = serializers.DateTimeField(
+        allow_null=True, help_text="Null where it takes a person, and where nothing is planned."
+    )
+    next_attempt = serializers.IntegerField(allow_null=True)
+    action_id = serializers.UUIDField(allow_null=True)
+
+
 class NextSerializer(serializers.Serializer[Any]):
     """What the machine does next, and when."""
 
@@ -195,6 +220,7 @@ class NextSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(allow_blank=True)
     n_waiting = serializers.IntegerField()
     gates = serializers.ListField(child=serializers.DictField())
+    explanation = ExplanationSerializer(allow_null=True)
 
 
 class GroupedSerializer(serializers.Serializer[Any]):

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
 from incidents.models import Decision, Incident
+from incidents.presentation import gate_words
 from incidents.presentation.rows import Surroundings
 from incidents.presentation.shapes import Badge, Decided, Gate, Safety, Verb
 from incidents.states import ALLOWED, Choice, Status
@@ -77,7 +78,7 @@ def decided(decision: Decision, *, gates_now: Iterable[Mapping[str, Any]] = ()) 
 def gate(entry: Mapping[str, Any]) -> Gate:
     clears_at = entry.get("clears_at")
     return Gate(
-        name=str(entry.get("name", "")).replace("_", " "),
+        name=gate_words.named(str(entry.get("name", ""))),
         passed=bool(entry.get("passed")),
         value=entry.get("value"),
         limit=entry.get("limit"),

@@ -15,8 +15,11 @@ from actions.models import Action
 from actions.states import Status
 from awfdrs_site.lib import clock
 from awfdrs_site.lib.ids import uuid7
+from safety import rules
+from safety.models import VendorBucket
 from tenants import scoping
-from tenants.models import Tenant, Workflow
+from tenants.journal import SYSTEM
+from tenants.models import Tenant, Vendor, Workflow
 from tenants.scoping import bound
 from tests.factories import (
     ActionFactory,
@@ -224,6 +227,25 @@ def test_a_claim_costs_the_same_however_many_wait(acme: Tenant, globex: Tenant) 
     assert pages() < 2 * few
 
 
+def unlimited(tenant: Tenant) -> None:
+    """The vendors' rate is not what is tried here: their buckets are rested and large."""
+    values = {"rate_limit.requests_per_second": 100_000, "rate_limit.burst_size": 100_000}
+    with bound(tenant.pk) as now:
+        rules.override(
+            tenant_id=tenant.pk,
+            scope="tenant",
+            target="",
+            values=values,
+            reason="test",
+            by=SYSTEM,
+            now=now,
+        )
+        for vendor in Vendor.objects.for_tenant(tenant):
+            VendorBucket.objects.create(
+                tenant=tenant, vendor=vendor, arrival_at=now - timedelta(hours=1)
+            )
+
+
 def begun(claims: list[Claim]) -> int:
     started = [
         starting.start(tenant_id=one.tenant_id, action_id=one.action_id, token=one.token)
@@ -243,6 +265,7 @@ def test_starts_at_once_never_go_above_a_cap(acme: Tenant, cap: str) -> None:
             waits(one, 3)
     else:
         waits(workflow, 12)
+    unlimited(acme)
     with bound(acme.pk) as now:
         Action.objects.for_tenant(acme).update(
             lease_token=7, lease_until=now + timedelta(seconds=60)

@@ -246,13 +246,13 @@ def test_looking_takes_no_lease_no_token_and_writes_nothing(action: Action) -> N
 
 def of_run(action: Action) -> Explanation:
     with bound(action.tenant_id) as now:
-        run = Run.objects.for_tenant(action.tenant_id).get(pk=action.run_id)
+        run = Run.objects.for_tenant(action.tenant_id).get()
         return explain.of_run(run, now=now)
 
 
 def of_incident(action: Action) -> Explanation:
     with bound(action.tenant_id) as now:
-        incident = Incident.objects.for_tenant(action.tenant_id).get(pk=action.incident_id)
+        incident = Incident.objects.for_tenant(action.tenant_id).get()
         return explain.of_incident(incident, now=now)
 
 

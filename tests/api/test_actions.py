@@ -12,7 +12,14 @@ from tenants import scoping, secrets
 from tenants.models import Tenant, Workflow
 from tests.api.world import Things, one_of_everything
 from tests.cast import Api, journal_of, key_of
-from tests.factories import ActionFactory, AttemptFactory
+from tests.factories import (
+    ActionFactory,
+    AttemptFactory,
+    BreakerFactory,
+    IncidentFactory,
+    RunFactory,
+    VendorFactory,
+)
 from tests.support.problem_answers import members
 
 ACTIONS, WORKFLOWS = "/api/v1/actions", "/api/v1/workflows"
@@ -29,24 +36,38 @@ def mine(acme: Tenant) -> Things:
 
 
 def test_the_detail_has_attempts_gates_and_when_it_may_start(api: Api, acme: Tenant) -> None:
-    clears_at = clock.read() + timedelta(minutes=5)
-    gate = {
-        "name": "circuit_breaker",
-        "passed": False,
-        "value": "open",
-        "limit": "allowed",
-        "source": "circuit breaker of the vendor",
-        "clears_at": clears_at.isoformat(),
-        "detail": "Circuit breaker of the vendor: open.",
-    }
-    action = ActionFactory(tenant=acme, gates=[gate])
+    open_until = clock.read() + timedelta(minutes=5)
+    vendor = VendorFactory(tenant=acme)
+    BreakerFactory(tenant=acme, vendor=vendor, state="open", open_until=open_until)
+    incident = IncidentFactory(tenant=acme, vendor=vendor, classification={"is_certain": True})
+    run = RunFactory(tenant=acme, workflow=incident.workflow, incident=incident)
+    action = ActionFactory(tenant=acme, incident=incident, run=run, vendor=vendor)
     AttemptFactory(tenant=acme, action=action, status="failed", response_status=503, latency_ms=12)
     detail = api.get(f"{ACTIONS}/{action.pk}").json()
-    assert detail["earliest_possible_at"] == rfc3339.format(clears_at)
-    assert detail["gates"][0]["source"] == gate["source"]
+    assert detail["earliest_possible_at"] == rfc3339.format(open_until)
+    [gate] = [gate for gate in detail["gates"] if not gate["passed"]]
+    assert gate["name"] == "circuit_breaker"
+    assert gate["value"].startswith("open until")
+    assert gate["source"] == "circuit breaker of the vendor"
+    assert gate["clears_at"] == rfc3339.format(open_until)
     attempt = detail["attempts"][0]
     assert (attempt["number"], attempt["response_status"], attempt["latency_ms"]) == (1, 503, 12)
     assert detail["idempotency_key"] == f"act_{action.pk}"
+
+
+def test_what_is_over_shows_its_gates_as_they_were(api: Api, acme: Tenant) -> None:
+    gate = {
+        "name": "kill_switch",
+        "passed": True,
+        "value": "off",
+        "limit": "off",
+        "source": "kill switches",
+        "clears_at": None,
+        "detail": "",
+    }
+    action = ActionFactory(tenant=acme, status=Status.COMPLETED, gates=[gate])
+    detail = api.get(f"{ACTIONS}/{action.pk}").json()
+    assert (detail["gates"], detail["earliest_possible_at"]) == ([gate], None)
 
 
 def test_filters_narrow_the_list(api: Api, mine: Things) -> None:

@@ -54,12 +54,18 @@ def test_an_item_has_the_fields_of_the_contract(api: Api, incident: Incident) ->
 
 
 def test_the_detail_adds_analysis_decisions_and_what_is_next(api: Api, incident: Incident) -> None:
+    assert api.get(f"{LIST}/{incident.pk}").json()["next"] is None
     decide_all()
     answer = api.get(f"{LIST}/{incident.pk}")
     detail = answer.json()
     assert set(detail["analysis"]) >= {"classification", "hypotheses", "similar"}
     assert detail["decisions"][0]["choice"] == "escalate"
-    assert detail["next"] is None
+    # nothing is planned, and this is why
+    assert (detail["next"]["kind"], detail["next"]["n_waiting"]) == ("none", 0)
+    explanation = detail["next"]["explanation"]
+    failing = [gate["name"] for gate in explanation["gates"] if not gate["passed"]]
+    assert "retry_url" in failing
+    assert (explanation["effect"], explanation["earliest_possible_at"]) == ("skip", None)
     assert answer["ETag"] == f'"{detail["version"]}"'
 
 

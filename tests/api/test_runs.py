@@ -133,3 +133,21 @@ def test_the_nearest_incidents_come_with_what_differs(api: Api, acme: Tenant) ->
 def test_an_incident_alone_has_no_neighbours(api: Api, incident: Incident) -> None:
     assert _neighbours(api, incident)["results"] == []
     assert api.get(f"{INCIDENTS}/{incident.pk}/similar?score=1").status_code == 422
+
+
+def test_a_run_explains_why_it_is_not_retried(api: Api, incident: Incident) -> None:
+    runs = api.get(f"/api/v1/runs?incident={incident.pk}").json()["results"]
+    hurt = next(run["id"] for run in runs if run["state"] == "failed")
+    told = api.get(f"/api/v1/runs/{hurt}/explain").json()
+    failing = [gate["name"] for gate in told["gates"] if not gate["passed"]]
+    # an unknown workflow registers itself: without an address to call, and without a word on calling twice
+    assert failing == ["retry_url", "idempotent"]
+    assert (told["effect"], told["reason"]) == (
+        "skip",
+        "The workflow has no retry URL: nobody to call.",
+    )
+    assert (told["action_id"], told["next_attempt"], told["earliest_possible_at"]) == (None,) * 3
+
+    recovered = next(run["id"] for run in runs if run["state"] == "recovered_auto")
+    told = api.get(f"/api/v1/runs/{recovered}/explain").json()
+    assert [gate["name"] for gate in told["gates"]] == ["still_needed"]
