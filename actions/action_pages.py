@@ -12,13 +12,14 @@ from actions.models import Action
 from actions.presentation import ActionLine
 from actions.querysets import ActionQuerySet
 from actions.states import Status
+from incidents import console
 from incidents.models import Incident
 from incidents.presentation import timeline
+from incidents.presentation.figures import Numbered
 from incidents.presentation.shapes import Day, Tab
 from tenants.models import JournalEntry
 
 PAGE_SIZE = 50
-COUNTED = 10_000  # rows; beyond, the page says "10,000+" and the filters find what is sought
 COUNTED_OF_TAB = 1000
 LINES_SHOWN = 100
 IN_TAB: dict[str, tuple[str, ...]] = {
@@ -41,27 +42,9 @@ ORDERS = {"queue": ("run_at", "id"), "running": ("started_at", "id")}
 
 
 @dataclass(frozen=True)
-class ActionPage:
-    """One page of the list. `n_matching` is cut at what was counted: then `is_more` says so."""
-
+class ActionPage(Numbered):
     lines: tuple[ActionLine, ...]
     tab: str
-    number: int
-    n_matching: int
-    is_more: bool
-    has_next: bool
-
-    @property
-    def has_previous(self) -> bool:
-        return self.number > 1
-
-    @property
-    def previous_number(self) -> int:
-        return self.number - 1
-
-    @property
-    def next_number(self) -> int:
-        return self.number + 1
 
 
 @dataclass(frozen=True)
@@ -73,10 +56,10 @@ class ActionDetail:
 
 
 def tabs(tenant_id: UUID, current: str) -> tuple[Tab, ...]:
-    """Every view with how many wait there, at most a thousand and one each."""
+    """Every view with how many wait there, counted to a thousand each."""
     mine = Action.objects.for_tenant(tenant_id)
     counts = {
-        tab: mine.filter(status__in=states)[: COUNTED_OF_TAB + 1].count()
+        tab: console.up_to(mine.filter(status__in=states), most=COUNTED_OF_TAB)
         for tab, states in IN_TAB.items()
     }
     return tuple(
@@ -88,17 +71,16 @@ def tabs(tenant_id: UUID, current: str) -> tuple[Tab, ...]:
 def page(tenant_id: UUID, filters: ActionFilterForm, number: int, *, may_act: bool) -> ActionPage:
     tab = filters.current_tab
     found = _matching(tenant_id, filters)
-    n_matching = found.order_by()[: COUNTED + 1].count()
-    number = max(1, min(number, -(-min(n_matching, COUNTED) // PAGE_SIZE)))
+    n_matching = console.up_to(found)
+    number = max(1, min(number, -(-n_matching.n // PAGE_SIZE)))
     start = (number - 1) * PAGE_SIZE
     shown = found.for_list().with_attempts()[start : start + PAGE_SIZE]
     return ActionPage(
         lines=tuple(presentation.line(one, is_open=False, may_act=may_act) for one in shown),
         tab=tab,
         number=number,
-        n_matching=min(n_matching, COUNTED),
-        is_more=n_matching > COUNTED,
-        has_next=start + PAGE_SIZE < min(n_matching, COUNTED),
+        n_matching=n_matching,
+        has_next=start + PAGE_SIZE < n_matching.n,
     )
 
 

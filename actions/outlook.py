@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, Value, When
+from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, Value, When, Window
 from django.db.models.functions import Coalesce
 
 from actions.models import Action
@@ -30,24 +30,27 @@ ORDER = (
 
 
 def outlooks(tenant_id: UUID, incident_ids: Sequence[UUID]) -> dict[UUID, Outlook]:
-    """What happens next in each incident that has something planned or held: three queries."""
+    """What happens next in each incident that has something planned or held: two queries."""
     shown = Incident.objects.for_tenant(tenant_id).with_members(*incident_ids)
     ranked = _telling(tenant_id).shown_on(shown).annotate(rank=_RANK, on=_SHOWN_ON)
-    first = ranked.order_by("on", "rank", "run_at", "id").distinct("on")
-    counts = ranked.order_by().values("on", "rank").annotate(n=Count("pk"))
-    waiting = {(row["on"], row["rank"]): row["n"] for row in counts}
-    found = {
-        action.on: _outlook(action, n_waiting=waiting[action.on, action.rank]) for action in first
-    }
+    alike = Window(Count("pk"), partition_by=[F("on"), F("rank")])
+    first = ranked.annotate(n_alike=alike).order_by("on", "rank", "run_at", "id").distinct("on")
+    found = {action.on: _outlook(action, n_waiting=action.n_alike) for action in first}
     for incident in _beyond_limit(tenant_id, incident_ids):
         found[incident.pk] = _held(incident, found.get(incident.pk))
     return found
 
 
 def waiting_for_people(tenant_id: UUID) -> Any:
-    """The incidents with something to approve, as a subquery."""
+    """The incidents with something to approve, as a subquery that an index answers.
+
+    A merged incident is among them beside the one that shows its actions; it is closed.
+    """
     mine = Action.objects.for_tenant(tenant_id).filter(status=Status.AWAITING_APPROVAL)
-    return mine.exclude(incident=None).values(on=_SHOWN_ON)
+    waiting = mine.exclude(incident=None).order_by().values("incident_id")
+    members = Incident.objects.for_tenant(tenant_id).exclude(merged_into=None)
+    targets = members.filter(pk__in=waiting).order_by().values("merged_into_id")
+    return waiting.union(targets, all=True)
 
 
 def has_open(tenant_id: UUID, incident_id: UUID) -> bool:

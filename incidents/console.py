@@ -3,18 +3,19 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from django.core.paginator import Page, Paginator
-from django.db.models import Count, Q
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from incidents import evidence
 from incidents.forms import NUMBER, TABS, FilterForm
 from incidents.models import Decision, Incident
 from incidents.presentation import chart, rows
+from incidents.presentation.figures import UpTo
 from incidents.presentation.rows import Surroundings
-from incidents.presentation.shapes import Above, Row, Tab
+from incidents.presentation.shapes import Above, ListPage, Row, Tab
 from incidents.querysets import IncidentQuerySet
 from incidents.states import OPEN, Status
 from safety import killswitch
@@ -23,6 +24,8 @@ from safety.models import CircuitBreaker
 from safety.states import SwitchScope
 
 PAGE_SIZE = 50
+COUNTED = 10_000  # rows; beyond, a page says "10,000+" and the filters find what is sought
+DEEP = 1000  # from here on a page is found by its ids first: what is skipped is not joined
 LABELS = {"attention": "Needs attention", "open": "All open", "resolved": "Resolved"}
 
 
@@ -51,22 +54,35 @@ def matching(reader: Reader, filters: FilterForm) -> IncidentQuerySet:
     return found.newest_first()
 
 
-def page(reader: Reader, filters: FilterForm, number: str) -> Page[Incident]:
-    return Paginator(matching(reader, filters).for_list(), PAGE_SIZE).get_page(number)
+def page(reader: Reader, filters: FilterForm, number: int, *, counted: UpTo | None) -> ListPage:
+    """One page of the view. `counted` is how many there are, where a tab says so already."""
+    found = matching(reader, filters)
+    shown = _cut(reader, found, number)
+    if not shown and number > 1:  # beyond the end is the last page
+        number = max(1, -(-found.order_by().count() // PAGE_SIZE))
+        shown = _cut(reader, found, number)
+    is_all = number == 1 and len(shown) <= PAGE_SIZE
+    return ListPage(
+        rows=rows_of(reader, shown[:PAGE_SIZE]),
+        number=number,
+        n_matching=counted or (UpTo(len(shown)) if is_all else up_to(found)),
+        has_next=len(shown) > PAGE_SIZE,
+    )
+
+
+def up_to(rows: QuerySet[Any], *, most: int = COUNTED) -> UpTo:
+    n = rows.order_by()[: most + 1].count()
+    return UpTo(min(n, most), is_more=n > most)
 
 
 def tabs(reader: Reader, current: str) -> tuple[Tab, ...]:
     """The views with their counts; closed incidents are not counted, they only ever grow."""
-    mine = Incident.objects.for_tenant(reader.tenant_id)
-    counts = mine.open().aggregate(
-        attention=Count("pk", filter=_attention(reader)), open=Count("pk")
-    )
     return tuple(
         Tab(
             slug=slug,
             label=LABELS[slug],
             url=f"{reverse('incidents:list')}?tab={slug}",
-            count=counts.get(slug),
+            count=None if slug == "resolved" else up_to(_tab(reader, slug)),
             is_current=slug == current,
         )
         for slug in TABS
@@ -109,6 +125,17 @@ def surroundings(reader: Reader, incidents: Iterable[Incident]) -> dict[UUID, Su
         )
         for incident in incidents
     }
+
+
+def _cut(reader: Reader, found: IncidentQuerySet, number: int) -> list[Incident]:
+    """The page's incidents and one more, if there is one."""
+    start = (number - 1) * PAGE_SIZE
+    page = slice(start, start + PAGE_SIZE + 1)
+    if start < DEEP:
+        return list(found.for_list()[page])
+    ids = list(found.values_list("pk", flat=True)[page])
+    by_id = Incident.objects.for_tenant(reader.tenant_id).for_list().in_bulk(ids)
+    return [by_id[pk] for pk in ids if pk in by_id]
 
 
 def _tab(reader: Reader, tab: str) -> IncidentQuerySet:

@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from incidents.querysets import IncidentQuerySet, RunQuerySet
 from incidents.states import (
+    CLOSED,
     OPEN,
     UNRECOVERED,
     Choice,
@@ -87,6 +88,17 @@ class Incident(TenantOwned):
                 name="incident_list",
             ),
             models.Index(fields=["tenant", "-last_seen_at", "-id"], name="incident_latest"),
+            # the same by tab, for pages deep in a long past and for open ones that were not seen lately
+            models.Index(
+                fields=["tenant", "-last_seen_at", "-id"],
+                condition=models.Q(status__in=OPEN),
+                name="incident_open",
+            ),
+            models.Index(
+                fields=["tenant", "-last_seen_at", "-id"],
+                condition=models.Q(status__in=CLOSED),
+                name="incident_closed",
+            ),
             # regressions: the last closed incident of a signature
             models.Index(
                 fields=["tenant", "signature", "-resolved_at"], name="incident_by_signature"

@@ -18,7 +18,6 @@ from incidents.states import UNRECOVERED, RunState
 from tenants.models import JournalEntry
 
 PAGE_SIZE = 50
-COUNTED = 10_000  # rows; beyond, the page says "10,000+" and the filters find what is sought
 EVENTS_SHOWN, LINES_SHOWN, INCIDENTS_SHOWN = 50, 50, 20
 FATES: dict[str, tuple[str, ...]] = {
     "left": UNRECOVERED,
@@ -45,16 +44,15 @@ def matching(reader: Reader, filters: RunFilterForm) -> RunQuerySet:
 
 def page(reader: Reader, filters: RunFilterForm, number: int) -> RunPage:
     found = matching(reader, filters)
-    n_matching = found.order_by()[: COUNTED + 1].count()
-    number = max(1, min(number, -(-min(n_matching, COUNTED) // PAGE_SIZE)))
+    n_matching = console.up_to(found)
+    number = max(1, min(number, -(-n_matching.n // PAGE_SIZE)))
     start = (number - 1) * PAGE_SIZE
     shown = found.select_related("workflow", "incident")[start : start + PAGE_SIZE]
     return RunPage(
         lines=tuple(runs.line(run) for run in shown),
         number=number,
-        n_matching=min(n_matching, COUNTED),
-        is_more=n_matching > COUNTED,
-        has_next=start + PAGE_SIZE < min(n_matching, COUNTED),
+        n_matching=n_matching,
+        has_next=start + PAGE_SIZE < n_matching.n,
     )
 
 

@@ -1,5 +1,6 @@
 """Console pages of incidents. Every view takes `above`: what the layer above knows, passed in by the routes."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +26,7 @@ from tenants.access import TenantRequest, requires
 HINTS_AT_ONCE = (
     200  # the page asks for this many rows; more hints than that come in a second answer
 )
+PAGE_NUMBER = re.compile(r"\d{1,7}", re.ASCII)
 FIRST_EVENT = """\
 curl -X POST {origin}/api/v1/events \\
   -H 'Authorization: Bearer awf_…' -H 'Content-Type: application/json' \\
@@ -36,20 +38,20 @@ curl -X POST {origin}/api/v1/events \\
 @requires("view")
 def incident_list(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpResponse:
     reader, filters = _reader(request, above), _filters(request)
-    page = console.page(reader, filters, request.GET.get("page", "1"))
     tabs = console.tabs(reader, filters.current_tab)
+    counts = {tab.slug: tab.count for tab in tabs}
+    counted = None if filters.is_filtered else counts[filters.current_tab]
+    page = console.page(reader, filters, _number(request), counted=counted)
     context = {
-        "rows": console.rows_of(reader, list(page.object_list)),
-        "tabs": tabs,
         "page": page,
-        "n_matching": page.paginator.count,
+        "tabs": tabs,
         "filters": filters,
         "choices": filters.choices,
         "is_filtered": filters.is_filtered,
         "clear_url": f"{reverse('incidents:list')}?tab={filters.current_tab}",
         "tab": filters.current_tab,
-        "n_open": next(tab.count for tab in tabs if tab.slug == "open"),
-        **({} if page.object_list else _first_steps(request, reader)),
+        "n_open": counts["open"],
+        **({} if page.rows else _first_steps(request, reader)),
     }
     return render(request, "incidents/list.html", _page(reader, context))
 
@@ -179,6 +181,12 @@ def _filters(request: TenantRequest) -> FilterForm:
     if not filters.is_valid():
         raise Problem("validation_failed", f"Unknown filter: {', '.join(filters.errors)}.")
     return filters
+
+
+def _number(request: TenantRequest) -> int:
+    """A page that means nothing is the first; which are beyond the end, the list knows."""
+    asked = request.GET.get("page", "")
+    return max(1, int(asked)) if PAGE_NUMBER.fullmatch(asked) else 1
 
 
 def _ids(text: str) -> set[UUID]:

@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.db import models
 
 from actions.querysets import ActionQuerySet
-from actions.states import ActionType, AttemptStatus, Status, Verification
+from actions.states import UNSETTLED, ActionType, AttemptStatus, Status, Verification
 from incidents.models import Decision, Incident, Run
 from tenants.models import TenantKey, TenantOwned, Vendor, Workflow
 
@@ -83,6 +83,12 @@ class Action(TenantOwned):
             models.Index(
                 fields=["id"], condition=models.Q(status=Status.PARKED), name="action_parked"
             ),
+            # the sweep that asks workflows what became of a call
+            models.Index(
+                fields=["run_at", "id"],
+                condition=models.Q(status=Status.UNKNOWN),
+                name="action_unknown",
+            ),
             models.Index(fields=["tenant", "incident", "-id"], name="action_of_incident"),
             models.Index(fields=["tenant", "status", "-id"], name="action_list"),
             models.Index(fields=["tenant", "-id"], name="action_latest"),
@@ -102,6 +108,13 @@ class Action(TenantOwned):
                 fields=["tenant", "incident"],
                 condition=models.Q(status=Status.AWAITING_APPROVAL),
                 name="action_awaiting",
+            ),
+            # what happens next in an incident, however much is over
+            models.Index(
+                fields=["tenant", "incident"],
+                condition=models.Q(status__in=UNSETTLED)
+                | models.Q(verification=Verification.PENDING),
+                name="action_open",
             ),
             # calls under way, against their caps
             models.Index(

@@ -4,30 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from incidents.presentation.figures import Numbered
 from incidents.presentation.shapes import Day, NextStep, Pill, Row, RunLine, Verb
 
 
 @dataclass(frozen=True)
-class RunPage:
-    """One page of the list. `n_matching` is cut at what was counted: then `is_more` says so."""
-
+class RunPage(Numbered):
     lines: tuple[RunLine, ...]
-    number: int
-    n_matching: int
-    is_more: bool
-    has_next: bool
-
-    @property
-    def has_previous(self) -> bool:
-        return self.number > 1
-
-    @property
-    def previous_number(self) -> int:
-        return self.number - 1
-
-    @property
-    def next_number(self) -> int:
-        return self.number + 1
 
 
 @dataclass(frozen=True)

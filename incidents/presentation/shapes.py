@@ -6,7 +6,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from incidents.presentation.figures import Apart, Chart, Component, Count, Share, Span
+from incidents.presentation.figures import (
+    Apart,
+    Chart,
+    Component,
+    Count,
+    Numbered,
+    Share,
+    Span,
+    UpTo,
+)
 
 
 @dataclass(frozen=True)
@@ -95,11 +104,16 @@ class Row:
 
 
 @dataclass(frozen=True)
+class ListPage(Numbered):
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
 class Tab:
     slug: str
     label: str
     url: str
-    count: int | None
+    count: UpTo | None
     is_current: bool
 
 

@@ -1,6 +1,10 @@
-"""The only template tags of the console: icons, times, key caps, avatars. No query, no decision."""
+"""The only template tags of the console: icons, times, key caps, avatars. No query, no decision.
+
+What says the same wherever it stands is written once and kept: a list has hundreds of icons.
+"""
 
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from zlib import crc32
 
 from django import template
@@ -30,6 +34,7 @@ def sprite() -> str:
 
 
 @register.simple_tag
+@cache
 def icon(name: str, classes: str = "icon") -> SafeString:
     """An icon of the sprite. It is decoration: the word beside it carries the meaning."""
     return format_html(
@@ -41,6 +46,7 @@ def icon(name: str, classes: str = "icon") -> SafeString:
 
 
 @register.simple_tag
+@cache
 def severity(value: str) -> SafeString:
     return format_html(
         '<svg class="icon severity severity-{}" role="img" aria-label="{}">'
@@ -53,6 +59,7 @@ def severity(value: str) -> SafeString:
 
 
 @register.simple_tag
+@cache
 def key(does: str) -> SafeString:
     """The key cap of a verb."""
     cap = keymap.first_key(does)
@@ -75,6 +82,7 @@ def cap(stroke: str) -> str:
 
 
 @register.simple_tag
+@lru_cache(maxsize=1000)
 def avatar(name: str) -> SafeString:
     if not name:
         return mark_safe('<span class="avatar avatar-none" aria-hidden="true"></span>')

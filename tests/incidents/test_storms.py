@@ -213,8 +213,11 @@ def test_its_page_lists_them_and_theirs_lead_back(acme: Tenant, alice: User) -> 
     children, client = children_of(storm), signed_in(alice)
     page = client.get(storm.get_absolute_url()).content.decode()
     assert all(child.get_absolute_url() in page for child in children)
+    assert 'id="h-volume"' not in page  # they have the events and the runs, the storm has none
+    assert 'id="h-runs"' not in page
     child = client.get(children[0].get_absolute_url()).content.decode()
     assert f"part of storm {storm}" in child
+    assert 'id="h-volume"' in child
     assert storm.get_absolute_url() in child
     api = Api(key_of(acme))
     told = api.get(f"/api/v1/incidents/{storm.pk}")
