@@ -18,13 +18,10 @@ from tests.support.outgoing import LOOPBACK, NOBODY, StubResolver, request
 from tests.support.receiver import Receiver
 
 PUBLIC = "93.184.216.34"
-URLS = Path(__file__).resolve().parents[3] / "shared" / "data" / "ssrf_urls.json"
-with_fixture = pytest.mark.skipif(not URLS.exists(), reason="../shared/data/ssrf_urls.json absent")
+URLS = Path(__file__).resolve().parents[1] / "data" / "ssrf_urls.json"
 
 
 def fixture_urls(part: str) -> list[str]:
-    if not URLS.exists():
-        return []
     return [
         row if isinstance(row, str) else row["url"] for row in json.loads(URLS.read_text())[part]
     ]
@@ -49,7 +46,6 @@ def dialled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return asked
 
 
-@with_fixture
 @pytest.mark.parametrize("url", fixture_urls("static"), ids=lambda url: repr(url)[:40])
 def test_it_refuses_every_listed_url_before_anything_is_sent(
     url: str, dialled: list[tuple[str, int]]
@@ -61,14 +57,12 @@ def test_it_refuses_every_listed_url_before_anything_is_sent(
     assert dialled == []
 
 
-@with_fixture
 @pytest.mark.parametrize("url", fixture_urls("static"), ids=lambda url: repr(url)[:40])
 def test_it_refuses_every_listed_url_when_it_is_saved(url: str) -> None:
     with pytest.raises(Refused):
         check_url(url, allow_cidrs=NOBODY)
 
 
-@with_fixture
 @pytest.mark.parametrize("url", fixture_urls("static"), ids=lambda url: repr(url)[:40])
 def test_it_never_reaches_a_listener_on_loopback(url: str, receiver: Receiver) -> None:
     # The same urls aimed at a live port, which the port list alone would not save.
@@ -84,7 +78,6 @@ def test_the_canary_listener_can_be_hit(receiver: Receiver) -> None:
     assert len(receiver.requests) == 1
 
 
-@with_fixture
 @pytest.mark.parametrize(
     ("url", "address", "port", "resolved"),
     [
@@ -107,7 +100,6 @@ def test_it_dials_the_address_of_an_acceptable_url(
     assert resolver.asked == resolved
 
 
-@with_fixture
 def test_every_acceptable_url_is_in_the_table_above() -> None:
     assert len(fixture_urls("accept")) == 5
 

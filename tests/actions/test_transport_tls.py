@@ -88,10 +88,14 @@ def _certificate(
     return builder.sign(issuer, hashes.SHA256())
 
 
-@pytest.fixture
-def authority() -> Authority:
+def new_authority() -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     return Authority(key, _certificate(key, key, names=[], days=30, is_authority=True))
+
+
+@pytest.fixture
+def authority() -> Authority:
+    return new_authority()
 
 
 @pytest.fixture
