@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from actions import action_pages
+from actions import action_pages, explain, explained
 from actions.forms import ActionFilterForm
 from actions.models import Action
 from awfdrs_site.lib import clock, htmx
@@ -43,4 +43,6 @@ def action_detail(request: TenantRequest, pk: UUID) -> HttpResponse:
     now = clock.now()
     shown = action_pages.detail(action, now=now, may_act=request.caller.may("act"))
     template = "actions/_detail.html" if htmx.is_htmx(request) else "actions/detail.html"
-    return render(request, template, {"shown": shown, "here": "actions", "now": now})
+    why_not = explained.why_not(explain.of_action(action, now=now))
+    context = {"shown": shown, "why_not": why_not, "here": "actions", "now": now}
+    return render(request, template, context)

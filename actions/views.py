@@ -9,7 +9,15 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from actions import approval_pages, campaign_pages, lifecycle, presentation, voting
+from actions import (
+    approval_pages,
+    campaign_pages,
+    explain,
+    explained,
+    lifecycle,
+    presentation,
+    voting,
+)
 from actions.approval_pages import Viewer
 from actions.lifecycle import ActionRefused
 from actions.models import Action
@@ -18,6 +26,7 @@ from actions.voting import VoteRefused
 from awfdrs_site.lib import clock, htmx
 from awfdrs_site.lib.htmx import Toast
 from incidents.models import Incident, Run
+from incidents.states import OPEN, UNRECOVERED
 from tenants.access import TenantRequest, requires
 
 SHOWN = 20
@@ -91,14 +100,20 @@ def _of_incident(request: TenantRequest, incident: Incident) -> dict[str, Any]:
     redrive = campaign_pages.redrive(incident, allowed=request.caller.verbs)
     viewer = Viewer(request.caller.actor, request.caller.verbs)
     asked = {"redrive": redrive, "approvals": approval_pages.of_incident(incident, viewer=viewer)}
-    return _panel(request, mine) | about | asked | {"here": "incidents"}
+    why: dict[str, Any] = {}
+    if incident.status in OPEN and incident.decided_at is not None:
+        why["why_not"] = explained.why_not(explain.of_incident(incident, now=clock.now()))
+    return _panel(request, mine) | about | asked | why | {"here": "incidents"}
 
 
 def _of_run(request: TenantRequest, pk: UUID) -> dict[str, Any]:
     run = get_object_or_404(Run.objects.for_tenant(request.tenant), pk=pk)
     mine = Action.objects.for_tenant(request.tenant).filter(run=run)
     about = {"about": f"run {run.run_id}", "about_url": reverse("runs:detail", args=[pk])}
-    return _panel(request, mine) | about | {"here": "runs", "of_run": pk}
+    told: dict[str, Any] = {"here": "runs", "of_run": pk}
+    if run.state in UNRECOVERED:
+        told["why_not"] = explained.why_not(explain.of_run(run, now=clock.now()))
+    return _panel(request, mine) | about | told
 
 
 def _panel(request: TenantRequest, mine: ActionQuerySet) -> dict[str, Any]:
