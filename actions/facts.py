@@ -39,7 +39,7 @@ def of_action(action: Action, *, now: datetime, lock: bool) -> gate.Facts:
     # Held before the breaker's row: runs come before breakers in the lock order.
     run = lifecycle.run_of(action, lock=lock)
     facts = replace(
-        decisions.facts_of_permission(incident),
+        decisions.facts_of_permission(incident, mode=action.policy.get("mode", "auto")),
         switches=switches,
         is_still_needed=run.state in UNRECOVERED and not is_ignored(incident, run.incident),
         attempts=gate.Window(action.attempts_made, action.attempts_max),

@@ -2,14 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import datetime, timedelta
-from random import random
+from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
 
-from actions import approvals, lifecycle, retry
+from actions import lifecycle, proposals
 from actions.models import Action
 from actions.states import ActionType, Status
 from actions.terms import policy_of as policy_of
@@ -65,6 +63,7 @@ def plan(*, tenant_id: UUID, incident_id: UUID) -> list[Action]:
         with correlation.correlated(decision.correlation_id):
             if decision.choice == Choice.RETRY:
                 return _plan_retries(incident, decision, unplanned, now=now)
+            _watch(incident, decision, unplanned, now=now)
             unplanned.update(planned_at=now, recovery_note="")
             if decision.choice == Choice.ESCALATE:
                 return [escalation(incident, decision.reasons[-1], decision=decision, now=now)]
@@ -105,6 +104,18 @@ def escalation(
     return action
 
 
+def _watch(
+    incident: Incident, decision: Decision, unplanned: RunQuerySet, *, now: datetime
+) -> None:
+    """A decision of mode shadow: as many as would be retried are recorded, and none is sent."""
+    if decision.rules.get("mode", {}).get("value") != "shadow":
+        return
+    most = min(incident.tenant.storm_runs, RUNS_PER_PLAN)
+    runs = list(unplanned.order_by("id")[:most])
+    on_paper = _on_paper(incident, decision, runs, _rules_now(incident), now=now)
+    proposals.store(on_paper, now=now)
+
+
 def _latest_decision(incident: Incident) -> Decision | None:
     mine = Decision.objects.for_tenant(incident.tenant_id).filter(incident=incident)
     found: Decision | None = mine.order_by("-id").first()
@@ -120,8 +131,9 @@ def _plan_retries(
     room = max(0, limit - (incident.unrecovered_runs - n_unplanned))
     runs = list(unplanned.select_for_update().order_by("id")[: min(room, RUNS_PER_PLAN)])
     actions = _retries(incident, decision, runs, now=now)
-    stored = _store(actions, now=now)
-    planned = [action.run_id for action in actions if action.run_id is not None]
+    stored = proposals.store(actions, now=now)
+    going = [action for action in actions if proposals.is_planned(action)]
+    planned = [action.run_id for action in going if action.run_id is not None]
     Run.objects.for_tenant(incident.tenant_id).filter(pk__in=planned).update(
         state=RunState.RETRY_SCHEDULED, planned_at=now
     )
@@ -141,14 +153,32 @@ def _retries(
     actions: list[Action] = []
     for kin, theirs in groups.items():
         in_force = _rules_now(kin)
-        why = "" if kin == incident else _why_not(kin, in_force)
+        # Rules that were edited since the decision hold a retry back at once, and let none go before a new one.
+        is_as_decided = kin == incident and in_force.mode in ("approve", "auto")
+        why = "" if is_as_decided else _why_not(kin, in_force)
         untold = [run for run in theirs if run.workflow_id != kin.workflow_id]
         _leave(incident, decision, theirs if why else untold, why or UNTOLD, now=now)
-        if not why:
-            verdict = gate.check(decisions.facts_of_permission(kin))
-            told = [run for run in theirs if run.workflow_id == kin.workflow_id]
-            actions += [_retry(kin, decision, run, in_force, verdict, now=now) for run in told]
+        if why:
+            actions += _on_paper(kin, decision, theirs, in_force, now=now)
+            continue
+        told = [run for run in theirs if run.workflow_id == kin.workflow_id]
+        actions += proposals.retries(kin, decision, told, in_force, now=now)
     return actions
+
+
+def _on_paper(
+    kin: Incident, decision: Decision, runs: Sequence[Run], in_force: Effective, *, now: datetime
+) -> list[Action]:
+    """What would run were the rules' mode not shadow; nothing where they allow no retry anyway."""
+    is_shadowed = decisions.is_shadowed(
+        in_force=in_force,
+        has_retry_url=bool(kin.workflow.retry_url),
+        classification=kin.classification,
+    )
+    if not is_shadowed:
+        return []
+    planned = proposals.retries(kin, decision, runs, in_force, now=now)
+    return [proposals.on_paper(action, now=now) for action in planned]
 
 
 def _why_not(kin: Incident, in_force: Effective) -> str:
@@ -193,69 +223,6 @@ def _rules_now(incident: Incident) -> Effective:
         error_code=incident.error_code,
         category=incident.category,
     )
-
-
-def _retry(
-    incident: Incident,
-    decision: Decision,
-    run: Run,
-    in_force: Effective,
-    verdict: gate.Verdict,
-    *,
-    now: datetime,
-) -> Action:
-    policy = in_force.retry
-    wait = retry.delay_seconds(policy, attempt=1, random=random, retry_after_seconds=None)
-    needs_person = verdict.effect == "approve"
-    return Action(
-        tenant_id=incident.tenant_id,
-        action_type=ActionType.RETRY,
-        status=Status.AWAITING_APPROVAL if needs_person else Status.PENDING,
-        dedupe_key=f"retry:{run.pk}:{run.episode}:{decision.pk}",
-        incident=incident,
-        run=run,
-        decision=decision,
-        workflow_id=incident.workflow_id,
-        vendor_id=incident.vendor_id,
-        policy={**asdict(policy), "timeout_seconds": in_force.timeout_seconds},
-        gates=verdict.as_json(),
-        result={"waited_seconds": wait},  # decorrelated jitter spreads the next wait by it
-        waiting_reason=verdict.reason[:300],
-        attempts_max=policy.max_retries,
-        run_at=now + timedelta(seconds=wait),
-        requested_by=SYSTEM.label,
-        correlation_id=decision.correlation_id,
-        created_at=now,
-    )
-
-
-def _store(actions: Sequence[Action], *, now: datetime) -> list[Action]:
-    if not actions:
-        return []
-    Action.objects.bulk_create(actions, ignore_conflicts=True)
-    mine = Action.objects.for_tenant(actions[0].tenant_id)
-    stored = list(mine.filter(pk__in=[action.pk for action in actions]).order_by("id"))
-    journal.record_many(
-        [
-            journal.Line(
-                action,
-                "planned",
-                {
-                    "action_type": action.action_type,
-                    "status": action.status,
-                    "run_at": action.run_at.isoformat(),
-                    "incident": str(action.incident_id),
-                    "run": str(action.run_id),
-                },
-            )
-            for action in stored
-        ],
-        by=SYSTEM,
-        at=now,
-    )
-    waiting = [action for action in stored if action.status == Status.AWAITING_APPROVAL]
-    approvals.ask(waiting, by=SYSTEM, now=now)
-    return stored
 
 
 def create_once(action: Action, *, by: Actor, now: datetime) -> Action:

@@ -71,22 +71,42 @@ def choose(
     why = f"{_known_by(classification)}: {in_force.category.replace('_', ' ')}, severity {severity}"
     retry_rule = in_force.values["retry.enabled"]
     can_help = in_force.retry.enabled and classification.get("retryable_hint", True)
-    if can_help and has_retry_url:
-        policy = in_force.values["retry.max_retries"]
-        return Chosen(
-            Choice.RETRY,
-            (why, f"up to {policy.value} retries per run ({policy.source})"),
-        )
-    if can_help:
+    if can_help and in_force.mode != "off" and has_retry_url:
+        return _retry(in_force, why)
+    if can_help and in_force.mode != "off":
         return Chosen(
             Choice.ESCALATE, (why, "a retry could help, but the workflow has no retry URL")
         )
     no_retry = f"no retry ({retry_rule.source})"
     if in_force.retry.enabled:
         no_retry = "no retry: the failure will not pass by itself"
+    if can_help:
+        no_retry = f"no retry: the mode is off ({in_force.values['mode'].source})"
     if severity in (Severity.HIGH, Severity.CRITICAL):
         return Chosen(Choice.ESCALATE, (why, no_retry, f"severity {severity} needs people"))
     return Chosen(Choice.OBSERVE, (why, no_retry, f"severity {severity} can wait for a person"))
+
+
+def is_shadowed(
+    *, in_force: Effective, has_retry_url: bool, classification: dict[str, Any]
+) -> bool:
+    """Whether a retry would be planned, were the rules not only to be watched."""
+    can_help = in_force.retry.enabled and classification.get("retryable_hint", True)
+    return bool(can_help and has_retry_url and in_force.mode == "shadow")
+
+
+def _retry(in_force: Effective, why: str) -> Chosen:
+    """As far as the rules' mode lets it go; for what is only watched people are needed as for anything unhandled."""
+    policy, mode = in_force.values["retry.max_retries"], in_force.values["mode"]
+    tries = f"up to {policy.value} retries per run ({policy.source})"
+    if mode.value == "shadow":
+        return Chosen(
+            Choice.ESCALATE, (why, f"{tries} on paper: the mode is shadow ({mode.source})")
+        )
+    if mode.value == "approve":
+        asks = f"a person approves each: the mode is approve ({mode.source})"
+        return Chosen(Choice.RETRY, (why, tries, asks))
+    return Chosen(Choice.RETRY, (why, tries))
 
 
 def _known_by(classification: dict[str, Any]) -> str:
@@ -118,7 +138,7 @@ def _record(incident: Incident, *, now: datetime) -> Decision:
         reasons=list(chosen.reasons),
         inputs=inputs,
         rules=in_force.as_json(),
-        gates=_gates(incident) if chosen.choice == Choice.RETRY else [],
+        gates=_gates(incident, in_force) if chosen.choice == Choice.RETRY else [],
         engine_version=ENGINE_VERSION,
         input_hash=hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest(),
         correlation_id=correlation.current(),
@@ -177,8 +197,9 @@ def _inputs(incident: Incident, vendor: str) -> dict[str, Any]:
     }
 
 
-def _gates(incident: Incident) -> list[dict[str, Any]]:
-    facts = replace(facts_of_permission(incident), storm=storm_of(incident))
+def _gates(incident: Incident, in_force: Effective) -> list[dict[str, Any]]:
+    permission = facts_of_permission(incident, mode=in_force.mode)
+    facts = replace(permission, storm=storm_of(incident))
     return gate.check(facts).as_json()
 
 
@@ -187,10 +208,11 @@ def storm_of(incident: Incident) -> gate.Storm:
     return gate.Storm(incident.unrecovered_runs, incident.tenant.storm_runs)
 
 
-def facts_of_permission(incident: Incident) -> gate.Facts:
+def facts_of_permission(incident: Incident, *, mode: str = "auto") -> gate.Facts:
     """What a person may have to allow, as the gate's facts; the same at planning and at start."""
     return gate.Facts(
         action_type="retry",
+        mode=mode,
         auto_retry_enabled=settings.ENABLE_AUTO_RETRY,
         idempotent=incident.workflow.idempotent,
         confidence=float(incident.classification.get("confidence", 0)),

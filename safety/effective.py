@@ -36,6 +36,7 @@ _ENVIRONMENT: Final = {
 }
 _BUILT_IN: Final[Mapping[str, object]] = {
     "severity": "medium",
+    "mode": "auto",
     "timeout_seconds": 30,
     **{f"retry.{name}": value for name, value in vars(RetryPolicy()).items()},
     "breaker.failure_threshold": BreakerPolicy.failure_threshold,
@@ -98,6 +99,11 @@ class Effective:
     @property
     def severity(self) -> str:
         return str(self.values["severity"].value)
+
+    @property
+    def mode(self) -> str:
+        """One of rulefields.MODES. It can hold a retry back; it never allows one that a rule forbids."""
+        return str(self.values["mode"].value)
 
     @property
     def category(self) -> str:

@@ -4,7 +4,7 @@ The facts are plain frozen values, so that the gate knows no Incident and no Act
 with its value, limit, source and when it clears. The order, which decides what an action that two gates hold does:
 1. Is there anything to do: still_needed, retry_rule, retry_url.
 2. Who stops it: kill_switch, campaign.
-3. What a person may allow: auto_retry, idempotent, confidence; whether that still holds: approval; storm.
+3. What a person may allow: mode, auto_retry, idempotent, confidence; whether that still holds: approval; storm.
 4. How often: attempts_left, backoff, run_retry_limit, vendor_retry_limit, retry_budget.
 5. How many at once: in_flight_tenant, in_flight_workflow, in_flight_vendor.
 6. What the vendor bears: circuit_breaker, vendor_rate.
@@ -196,7 +196,7 @@ def _switches(facts: Facts) -> Gate:
 
 def _permissions(facts: Facts) -> Iterator[Gate]:
     """What a person may allow: with an approval all of these pass."""
-    checks = (
+    checks: tuple[tuple[str, bool, str, str, str, str], ...] = (
         (
             "auto_retry",
             facts.auto_retry_enabled,
@@ -222,6 +222,9 @@ def _permissions(facts: Facts) -> Iterator[Gate]:
             "The classification is a guess below the threshold.",
         ),
     )
+    if facts.mode != "auto":
+        asks = "The rules want a person to allow it."
+        checks = (("mode", False, facts.mode, "auto", "the rules", asks), *checks)
     for name, passes, value, limit, source, why in checks:
         approved = facts.is_approved and not passes
         yield Gate(

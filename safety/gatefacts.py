@@ -94,6 +94,7 @@ class Facts:
     is_approved: bool = False
     is_unattended: bool = True
     auto_retry_enabled: bool = True
+    mode: str = "auto"  # of the rules when it was planned
     idempotent: str = "no"
     confidence: float = 1.0
     is_certain: bool = True

@@ -19,6 +19,8 @@ CATEGORIES: Final = (
 )
 STRATEGIES: Final = ("fixed", "linear", "exponential")
 JITTERS: Final = ("none", "full", "equal", "decorrelated", "factor")
+# How far a retry that the rules allow goes by itself: not at all, on paper, to a person, all the way.
+MODES: Final = ("off", "shadow", "approve", "auto")
 SCOPES: Final = ("workflow", "vendor", "code", "category", "tenant")
 
 DAY_MS: Final = 86_400_000
@@ -143,6 +145,7 @@ DESCRIPTION: Final = Text(r"[^\x00-\x1f\x7f]{0,400}", "one line of at most 400 c
 FIELDS: Final[Mapping[str, Field]] = {
     "severity": Choice(SEVERITIES),
     "category": Choice(CATEGORIES),
+    "mode": Choice(MODES),
     "retry.enabled": Flag(),
     "retry.max_retries": Whole(0, 100),
     "retry.backoff_strategy": Choice(STRATEGIES),

@@ -97,7 +97,8 @@ def _digest(directory: Path) -> str:
 # The schema: key in the file -> dotted name (a table below it for nested ones).
 Keys = Mapping[str, "str | Keys"]
 _POLICY_KEYS: Final[Keys] = {
-    name.removeprefix("retry."): name for name in FIELDS if name.startswith("retry.")
+    **{name.removeprefix("retry."): name for name in FIELDS if name.startswith("retry.")},
+    "mode": "mode",
 }
 _CODE_KEYS: Final[Keys] = {
     "severity": "severity",
@@ -106,6 +107,7 @@ _CODE_KEYS: Final[Keys] = {
     "retry": "retry.enabled",
     "retry_policy": "retry_policy",
     "max_retries": "retry.max_retries",
+    "mode": "mode",
 }
 _VENDOR_KEYS: Final[Keys] = {
     "circuit_breaker": {
