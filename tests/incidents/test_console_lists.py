@@ -1,0 +1,93 @@
+"""The incident list in pages: counted only so far, deep pages in the same order, no page beyond the end."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from incidents import console
+from incidents.models import Incident
+from incidents.presentation.figures import UpTo
+from tenants.models import Tenant
+from tenants.scoping import bound
+from tests.cast import signed_in
+from tests.factories import IncidentFactory, WorkflowFactory
+
+pytestmark = pytest.mark.django_db
+
+MANY = 60
+
+
+@pytest.fixture
+def numbers(acme: Tenant) -> list[str]:
+    """Of sixty open incidents, those seen last first; two at a time were seen at once."""
+    with bound(acme.pk) as now:
+        workflow = WorkflowFactory(tenant=acme)
+        made = [
+            IncidentFactory(
+                tenant=acme, workflow=workflow, last_seen_at=now - timedelta(minutes=n // 2)
+            )
+            for n in range(MANY)
+        ]
+    ordered = sorted(made, key=lambda one: (one.last_seen_at, one.pk), reverse=True)
+    return [str(incident) for incident in ordered]
+
+
+@pytest.fixture
+def client(alice: User) -> Client:
+    return signed_in(alice)
+
+
+def shown(client: Client, query: str) -> list[str]:
+    text = client.get(f"/incidents/?tab=open&{query}").content.decode()
+    return re.findall(r'<span class="meta"><span>(INC-\d+)</span>', text)
+
+
+def test_many_incidents_come_in_pages(client: Client, numbers: list[str]) -> None:
+    first, second = (client.get(f"/incidents/?tab=open&page={n}").content.decode() for n in (1, 2))
+    assert "60 incidents" in first
+    assert ('rel="prev"' in first, 'rel="next"' in first) == (False, True)
+    assert ('rel="prev"' in second, 'rel="next"' in second) == (True, False)
+    assert shown(client, "page=1") + shown(client, "page=2") == numbers
+
+
+@pytest.mark.parametrize("page", ["3", "9999999"])
+def test_beyond_the_end_is_the_last_page(client: Client, numbers: list[str], page: str) -> None:
+    assert shown(client, f"page={page}") == numbers[50:]
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "²", "1.5", "", "99999999999999999999"])
+def test_a_page_that_means_nothing_is_the_first(
+    client: Client, numbers: list[str], page: str
+) -> None:
+    assert shown(client, f"page={page}") == numbers[:50]
+
+
+def test_a_deep_page_is_the_same_page(
+    client: Client, numbers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "DEEP", 0)
+    assert shown(client, "page=2") == numbers[50:]
+
+
+def test_what_a_filter_finds_is_counted_too(client: Client, numbers: list[str]) -> None:
+    page = client.get(f"/incidents/?tab=open&q={numbers[7]}").content.decode()
+    assert re.search(r">1 incident\s", page)
+    many = client.get("/incidents/?tab=open&status=detected").content.decode()
+    assert "60 incidents" in many
+
+
+def test_a_choice_that_was_made_is_shown_as_made(client: Client, numbers: list[str]) -> None:
+    page = client.get("/incidents/?tab=open&workflow=<b>").content.decode()
+    assert '<option value="&lt;b&gt;" selected>&lt;b&gt;</option>' in page
+    assert page.count(" selected>") == 4  # "Any …" where none was made
+
+
+def test_nothing_is_counted_further_than_anybody_reads(acme: Tenant, numbers: list[str]) -> None:
+    with bound(acme.pk):
+        mine = Incident.objects.for_tenant(acme)
+        assert console.up_to(mine, most=59) == UpTo(59, is_more=True)
+        assert console.up_to(mine, most=60) == UpTo(60)
+    assert str(UpTo(10_000, is_more=True)) == "10,000+"
