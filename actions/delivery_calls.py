@@ -9,7 +9,7 @@ from typing import Literal
 from django.conf import settings
 from django.core.mail import EmailMessage
 
-from actions import channel_github, channels, ticket_rows, transport
+from actions import channel_github, channels, retry, ticket_rows, transport
 from actions.channels import Message
 from actions.states import ChannelKind, DeliveryKind
 from actions.transport import answers
@@ -121,7 +121,7 @@ def judge(message: Message, answer: transport.Answer) -> Outcome:
     if 200 <= status < 300:
         return Outcome("sent", **seen)  # type: ignore[arg-type]
     if status in RETRYABLE or status >= 500:
-        after = answers.retry_after_seconds(answer.headers.get("retry-after", ""), now=clock.read())
+        after = retry.parse_retry_after(answer.headers.get("retry-after", ""), now=clock.read())
         return Outcome(
             "retryable",
             error=f"The destination answered {status}.",

@@ -1,7 +1,7 @@
 """The only door for HTTP calls that a tenant's configuration causes."""
 
 from actions.transport.addresses import IPNetwork, NotSent, Refused, Resolver, check_url
-from actions.transport.answers import EXCERPT_BYTES, Answer, retry_after_seconds
+from actions.transport.answers import EXCERPT_BYTES, Answer
 from actions.transport.sending import OutcomeUnknown, OutgoingRequest, send
 
 __all__ = [
@@ -14,6 +14,5 @@ __all__ = [
     "Refused",
     "Resolver",
     "check_url",
-    "retry_after_seconds",
     "send",
 ]

@@ -4,13 +4,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 EXCERPT_BYTES = 4096
 KEPT_HEADERS = ("retry-after", "content-type")
 MAX_HEADER_LENGTH = 200
-MAX_RETRY_AFTER_SECONDS = 86_400  # a day: what is further away is a person's business
 REDACTED = "[redacted]"
 
 _SECRET_HEADER = re.compile(
@@ -61,18 +58,6 @@ def secrets_in(headers: Mapping[str, str]) -> list[str]:
     values = [value for name, value in headers.items() if _SECRET_HEADER.search(name)]
     parts = [part for value in values for part in re.split(r"[\s,;]+", value)]
     return [secret for secret in values + parts if len(secret) >= _MIN_SECRET_LENGTH]
-
-
-def retry_after_seconds(value: str, *, now: datetime) -> int | None:
-    """Between 0 and a day, or None for what is neither a number of seconds nor a date."""
-    if re.fullmatch(r"[0-9]{1,20}", value.strip()):
-        return min(int(value), MAX_RETRY_AFTER_SECONDS)
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return int(min(max((at - now).total_seconds(), 0), MAX_RETRY_AFTER_SECONDS))
 
 
 def _plain(text: str) -> str:

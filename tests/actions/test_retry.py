@@ -251,6 +251,10 @@ def test_the_same_seed_gives_the_same_waits() -> None:
         ("Sun, 01 Mar 2026 13:01:30 +0100", 90),
         ("Sun, 01 Mar 2026 11:00:00 GMT", 0),  # already over
         ("Sun, 01 Mar 2099 11:00:00 GMT", 86_400),
+        ("Sun, 01 Mar 2026 12:01:30", 90),  # of no zone: HTTP means GMT
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", None),
         ("", None),
         ("-5", None),
         ("+5", None),

@@ -1,16 +1,10 @@
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 
-from actions.transport import (
-    retry_after_seconds,
-    send,
-)
+from actions.transport import send
 from tests.support.outgoing import LOOPBACK, request
 from tests.support.receiver import Receiver, Reply
-
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -69,26 +63,3 @@ def test_words_about_secrets_stay_readable(receiver: Receiver) -> None:
     body = b"bearer token expired, basic authentication failed"
     receiver.answer("/", Reply(body=body))
     assert send(request(receiver.url()), allow_cidrs=LOOPBACK).excerpt == body.decode()
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("0", 0),
-        (" 120 ", 120),
-        ("99999999999", 86_400),
-        ("9" * 200, None),
-        ("-5", None),
-        ("1.5", None),
-        ("soon", None),
-        ("", None),
-        ("٣", None),
-        ("Sun, 01 Mar 2026 12:01:00 GMT", 60),
-        ("Sun, 01 Mar 2026 12:01:00", 60),
-        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
-        ("Fri, 31 Dec 99999 23:59:59 GMT", None),
-    ],
-)
-def test_retry_after_is_clamped_to_a_day(value: str, seconds: int | None) -> None:
-    assert retry_after_seconds(value, now=NOW) == seconds
