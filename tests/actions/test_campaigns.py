@@ -1,124 +1,36 @@
 """Re-drive campaigns: what is planned, called in stages, paused by what fails, and asked once per run for ever."""
 
-from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from actions import campaign_plans, campaign_terms, campaigns
+from actions import campaign_plans, campaign_stages, campaign_terms, campaigns
 from actions.campaign_terms import Tally, Terms
 from actions.campaigns import CampaignRefused, MayNotGo
 from actions.models import Campaign, CampaignRun
-from awfdrs_site.lib import clock, rfc3339
 from incidents.models import Incident, Run
+from safety import breaker
 from tenants import scoping
 from tenants.journal import Actor
-from tenants.models import Tenant, Workflow
-from tests.cast import digest_all, event, journal_of, submit_all
+from tenants.models import Tenant, Vendor, Workflow
+from tests.cast import Travel, journal_of
 from tests.factories import ActionFactory, CampaignFactory, CampaignRunFactory
-from tests.journeys.conftest import Stage, Travel
+from tests.journeys.conftest import Stage
 from tests.journeys.conftest import stage as stage
-
-ALICE = Actor("user", "1", "alice")
-ANN = Actor("user", "2", "ann")
-
-
-def fail_many(stage: Stage, n_runs: int, *, first: int = 0, workflow: str = "payouts") -> Incident:
-    """So many runs fail at once, and nothing is retried by itself."""
-    with scoping.platform():
-        Tenant.objects.filter(pk=stage.tenant.pk).update(storm_runs=0)
-    payload = {"error_code": "service_unavailable", "vendor": "acquirer"}
-    bodies = [
-        event(workflow=workflow, run_id=f"run-{first + n:03}", payload=payload)
-        for n in range(n_runs)
-    ]
-    submit_all(stage.tenant, bodies)
-    digest_all()
-    stage.turn()
-    return stage.incidents()[0]
-
-
-def no_breaker(stage: Stage) -> None:
-    """The stages alone must stop what fails; and the vendor's rate is no part of these stories."""
-    stage.rule(
-        "acquirer",
-        breaker__failure_threshold=1000,
-        rate_limit__requests_per_second=1000,
-        rate_limit__burst_size=1000,
-    )
-
-
-def planned(stage: Stage, incident: Incident, *, by: Actor = ALICE, **terms: Any) -> Campaign:
-    with scoping.bound(stage.tenant.pk) as now:
-        return campaign_plans.plan(
-            campaign_plans.runs_of(incident),
-            tenant_id=stage.tenant.pk,
-            incident=incident,
-            terms=Terms(**terms),
-            by=by,
-            now=now,
-        )
-
-
-def do(verb: Any, campaign: Campaign, *, by: Actor = ALICE, **why: str) -> Campaign:
-    with scoping.bound(campaign.tenant_id) as now:
-        done: Campaign = verb(campaign, by=by, now=now, **why)
-        return done
-
-
-def fresh(campaign: Campaign) -> Campaign:
-    with scoping.bound(campaign.tenant_id):
-        found: Campaign = Campaign.objects.for_tenant(campaign.tenant_id).get(pk=campaign.pk)
-        return found
-
-
-def fates(campaign: Campaign) -> dict[str, int]:
-    with scoping.bound(campaign.tenant_id):
-        lines = CampaignRun.objects.for_tenant(campaign.tenant_id).filter(campaign=campaign)
-        return dict(Counter(lines.values_list("state", flat=True)))
-
-
-def reasons(campaign: Campaign) -> dict[str, str]:
-    with scoping.bound(campaign.tenant_id):
-        lines = CampaignRun.objects.for_tenant(campaign.tenant_id).filter(campaign=campaign)
-        return dict(lines.exclude(reason="").values_list("run__run_id", "reason"))
-
-
-def succeed(stage: Stage, run_ids: Iterable[str]) -> None:
-    """The workflow reports that these runs got through."""
-    at = rfc3339.format(clock.read())
-    bodies = [
-        event(
-            workflow="payouts",
-            event_type="payout.completed",
-            run_id=run_id,
-            payload={"vendor": "acquirer"},
-            occurred_at=at,
-        )
-        for run_id in run_ids
-    ]
-    if bodies:
-        submit_all(stage.tenant, bodies)
-
-
-def called(stage: Stage) -> list[str]:
-    return [call["run_id"] for call in stage.calls]
-
-
-def drive(stage: Stage, campaign: Campaign, time_travel: Travel, *, rounds: int = 100) -> Campaign:
-    """Work until the campaign rests: what was accepted reports its success a moment later."""
-    told = 0
-    for _ in range(rounds):
-        stage.turn()
-        if fresh(campaign).status != "running":
-            break
-        if stage.recovers:
-            succeed(stage, called(stage)[told:])
-            told = len(stage.calls)
-        time_travel(seconds=1)
-    return fresh(campaign)
-
+from tests.support.campaigns import (
+    ANN,
+    called,
+    do,
+    drive,
+    fail_many,
+    fates,
+    fresh,
+    no_breaker,
+    planned,
+    reasons,
+    succeed,
+)
+from tests.support.receiver import Received, Reply
 
 # ---- the terms, pure --------------------------------------------------------------------------
 
@@ -323,40 +235,43 @@ def test_an_edited_address_is_not_what_was_planned(stage: Stage, time_travel: Tr
 # ---- the stages -------------------------------------------------------------------------------
 
 
+def fails_from(stage: Stage, nth: int) -> None:
+    """The target answers 503 from its nth call on."""
+    answer = stage._answer
+
+    def answering(request: Received) -> Reply:
+        reply = answer(request)  # which checks the signature
+        return reply if len(stage.receiver.requests) < nth else Reply(status=503)
+
+    stage.receiver.answer("/retry", answering)
+
+
+@pytest.mark.longest
 def test_four_hundred_runs_whose_target_fails_from_the_tenth_call(
     stage: Stage, time_travel: Travel
 ) -> None:
     no_breaker(stage)
-    incident = fail_many(stage, 400)
-    campaign = planned(stage, incident)
+    campaign = planned(stage, fail_many(stage, 400))
     assert campaign.plan["stages"] == [1, 19, 80, 300]
+    fails_from(stage, 10)
     do(campaigns.start, campaign)
 
     # the canary alone, until its run is seen to succeed
     stage.turn()
-    assert len(stage.calls) == 1
     time_travel(seconds=60)
     stage.turn()
     assert len(stage.calls) == 1
-
-    answer = stage._answer
-    stage.receiver.answer(
-        "/retry",
-        lambda request: answer(request) if len(stage.calls) < 10 else _busy(answer, request),
-    )
-    succeed(stage, called(stage))
-    stage.turn()
-    campaign = fresh(campaign)
+    campaign = drive(stage, campaign, time_travel)
     assert campaign.status == "paused"
-    assert "calls failed, more than 20%" in campaign.pause_reason
+    assert campaign.pause_reason.endswith("calls failed, more than 20%.")
     n_before = len(stage.calls)
-    assert n_before <= 25
+    assert 10 < n_before <= 25
     # paused is paused
     time_travel(minutes=20)
     stage.turn()
     assert len(stage.calls) == n_before
 
-    stage.receiver.answer("/retry", answer)
+    stage.receiver.answer("/retry", stage._answer)
     do(campaigns.resume, campaign)
     campaign = drive(stage, campaign, time_travel)
     assert campaign.status == "completed"
@@ -366,8 +281,110 @@ def test_four_hundred_runs_whose_target_fails_from_the_tenth_call(
     assert set(fates(campaign)) == {"recovered", "failed"}
 
 
-def _busy(answer: Any, request: Any) -> Any:
-    from tests.support.receiver import Reply
+def test_a_canary_that_fails_pauses_at_once(stage: Stage, time_travel: Travel) -> None:
+    campaign = do(campaigns.start, planned(stage, fail_many(stage, 5)))
+    stage.recovers = False
+    campaign = drive(stage, campaign, time_travel)
+    assert (campaign.status, campaign.stage, len(stage.calls)) == ("paused", 1, 1)
+    assert campaign.pause_reason == "Stage 1: 1 of 1 calls failed, more than 20%."
 
-    answer(request)
-    return Reply(status=503)
+
+def test_accepted_without_success_counts_as_failed(stage: Stage, time_travel: Travel) -> None:
+    incident = fail_many(stage, 5)
+    campaign = do(campaigns.start, planned(stage, incident, verify_seconds=60))
+    stage.turn()
+    time_travel(seconds=59)
+    stage.turn()
+    assert fresh(campaign).status == "running"
+    time_travel(seconds=2)
+    stage.turn()
+    assert (fresh(campaign).status, len(stage.calls)) == ("paused", 1)
+    assert reasons(campaign) == {called(stage)[0]: "not_verified"}
+    # a success that comes late is one all the same, and the campaign goes on from it
+    succeed(stage, called(stage))
+    do(campaigns.resume, campaign)
+    campaign = drive(stage, campaign, time_travel)
+    assert (campaign.status, fates(campaign)) == ("completed", {"recovered": 5})
+
+
+def test_it_pauses_when_the_circuit_breaker_leaves_closed(
+    stage: Stage, time_travel: Travel
+) -> None:
+    campaign = do(campaigns.start, planned(stage, fail_many(stage, 5)))
+    stage.turn()
+    with scoping.bound(stage.tenant.pk) as now:
+        vendor = Vendor.objects.for_tenant(stage.tenant).get(name="acquirer")
+        said = {"reason": "they asked", "until": None, "by": ANN, "now": now}
+        breaker.force(vendor, mode="forced_open", **said)
+    stage.turn()
+    assert fresh(campaign).pause_reason == "The circuit breaker of acquirer is forced open."
+    assert len(stage.calls) == 1
+
+
+def test_what_recovers_or_is_called_otherwise_before_its_turn_is_left(
+    stage: Stage, time_travel: Travel
+) -> None:
+    campaign = planned(stage, fail_many(stage, 4), stages=(1, "100%"))
+    succeed(stage, ["run-001"])
+    with scoping.bound(stage.tenant.pk):
+        runs = Run.objects.for_tenant(stage.tenant).select_related("incident")
+        busy = runs.get(run_id="run-002")
+    ActionFactory(tenant=stage.tenant, incident=busy.incident, run=busy, status="awaiting_approval")
+    do(campaigns.start, campaign)
+    campaign = drive(stage, campaign, time_travel)
+    assert campaign.status == "completed"
+    assert fates(campaign) == {"recovered": 2, "left": 2}
+    assert reasons(campaign) == {"run-001": "recovered", "run-002": "retry_under_way"}
+    assert sorted(called(stage)) == ["run-000", "run-003"]
+
+
+def test_pausing_holds_what_is_not_sent_and_aborting_leaves_it(
+    stage: Stage, time_travel: Travel
+) -> None:
+    campaign = do(campaigns.start, planned(stage, fail_many(stage, 3), stages=("100%",)))
+    for _ in range(2):  # the stage begins, its calls are made; nobody sends them yet
+        campaign_stages.advance_due()
+    do(campaigns.pause, campaign, reason="look first")
+    assert {action.status for action in stage.actions()} == {"parked"}
+    time_travel(minutes=1)
+    stage.turn()
+    assert stage.calls == []
+    do(campaigns.abort, campaign)
+    stage.turn()
+    assert {action.status for action in stage.actions()} == {"skipped"}
+    assert fates(campaign) == {"left": 3}
+    assert stage.states() == ["failed"] * 3
+    # and what is left may be planned anew
+    assert planned(stage, stage.incidents()[0]).n_runs == 3
+
+
+def test_resuming_sends_what_pausing_held(stage: Stage, time_travel: Travel) -> None:
+    campaign = do(campaigns.start, planned(stage, fail_many(stage, 3), stages=("100%",)))
+    for _ in range(2):
+        campaign_stages.advance_due()
+    do(campaigns.pause, campaign)
+    do(campaigns.resume, campaign)
+    campaign = drive(stage, campaign, time_travel)
+    assert (campaign.status, fates(campaign)) == ("completed", {"recovered": 3})
+    assert len(called(stage)) == 3
+
+
+def test_nothing_moves_is_no_work(stage: Stage) -> None:
+    do(campaigns.start, planned(stage, fail_many(stage, 2)))
+    stage.turn()  # which would not come to rest
+    assert campaign_stages.advance_due() == 0
+
+
+def test_calls_of_a_campaign_say_whose_word_they_are_and_are_made_once(
+    stage: Stage, time_travel: Travel
+) -> None:
+    campaign = do(campaigns.start, planned(stage, fail_many(stage, 1)), by=ANN)
+    stage.recovers = False
+    drive(stage, campaign, time_travel)
+    [action] = stage.actions()
+    assert action.campaign_id == campaign.pk
+    assert (action.status, action.attempts_made, action.attempts_max) == ("failed", 1, 1)
+    assert (action.requested_by, action.parameters["approved_by"]) == ("alice", "ann")
+    time_travel(hours=1)
+    stage.turn()
+    assert len(stage.calls) == 1
