@@ -29,7 +29,10 @@ class Choices(forms.Select):
         options = format_html_join(
             "",
             '<option value="{}"{}>{}</option>',
-            ((key, _SELECTED if key == value else "", label) for key, label in self.choices),
+            (
+                (key, _SELECTED if key == (value or "") else "", label)
+                for key, label in self.choices
+            ),
         )
         said = flatatt(self.build_attrs(self.attrs, attrs))
         return format_html('<select name="{}"{}>{}</select>', name, said, options)
