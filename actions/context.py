@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from actions import approval_pages
+from actions import approval_pages, inbox
 from tenants import scoping
 from tenants.access import Caller
 
@@ -17,13 +17,25 @@ class Asked:
     def __init__(self, request: HttpRequest) -> None:
         caller: Caller | None = getattr(request, "caller", None)
         self._tenant_id: UUID | None = caller.tenant.id if caller else None
+        self._user_id = caller.user_id if caller else None
 
     @cached_property
     def n_approvals(self) -> int:
-        block = scoping.current()
-        if self._tenant_id is None or block is None or block.tenant_id != self._tenant_id:
+        if self._tenant_id is None or not self._is_inside:
             return 0
         return approval_pages.waiting(self._tenant_id)
+
+    @cached_property
+    def n_unread(self) -> int:
+        """Messages to this person that they have not read."""
+        if self._tenant_id is None or self._user_id is None or not self._is_inside:
+            return 0
+        return inbox.n_unread(inbox.Box(self._tenant_id, self._user_id))
+
+    @property
+    def _is_inside(self) -> bool:
+        block = scoping.current()
+        return block is not None and block.tenant_id == self._tenant_id
 
 
 def console(request: HttpRequest) -> dict[str, Any]:

@@ -77,10 +77,10 @@ def stop(action: Action, *, now: datetime) -> None:
     outbox.call_off(action, reason="The escalation was taken back.")
 
 
-def whom_it_told(escalation: Escalation) -> list[Channel | User]:
-    """Everybody who was told of it, once each."""
+def whom_it_told(escalation: Escalation, *kinds: DeliveryKind) -> list[Channel | User]:
+    """Everybody who was told of it, once each; trackers only where their kind is asked for."""
     told = Delivery.objects.for_tenant(escalation.tenant_id).filter(
-        action_id=escalation.action_id, kind__in=TELLING
+        action_id=escalation.action_id, kind__in=kinds or (DeliveryKind.TRIGGERED,)
     )
     rows = told.select_related("channel", "user").order_by("id")
     return list(dict.fromkeys(_target_of(row) for row in rows))
@@ -88,7 +88,7 @@ def whom_it_told(escalation: Escalation) -> list[Channel | User]:
 
 def said(escalation: Escalation) -> str:
     """Whom it told so far, in one sentence for the log of the attempt."""
-    whom = escalation_plans.names(whom_it_told(escalation))
+    whom = escalation_plans.names(whom_it_told(escalation, *TELLING))
     policy = f"policy {escalation.policy_name}" if escalation.policy_name else "no policy"
     return f"Told {whom} ({policy})." if whom else f"Nobody was told ({policy})."
 
@@ -203,7 +203,7 @@ def _resume(escalation: Escalation, incident: Incident, *, now: datetime) -> Non
 
 
 def _is_taken_back(escalation: Escalation) -> bool:
-    return escalation.action.status == Status.REVERSED
+    return bool(escalation.action.status == Status.REVERSED)
 
 
 def _end(escalation: Escalation, incident: Incident, *, now: datetime) -> None:

@@ -5,6 +5,7 @@ from celery import shared_task
 from actions import (
     approval_sweeps,
     campaign_stages,
+    escalation_audit,
     escalations,
     execution,
     outbox,
@@ -41,6 +42,11 @@ def ask_unknown(**_: object) -> None:
 @shared_task
 def advance_escalations(**_: object) -> None:
     escalations.advance_due()
+
+
+@shared_task
+def audit_escalations(**_: object) -> None:
+    escalation_audit.audit()
 
 
 @shared_task

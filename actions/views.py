@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from actions import (
     approval_pages,
     campaign_pages,
+    escalation_pages,
     explain,
     explained,
     lifecycle,
@@ -100,7 +101,7 @@ def _of_incident(request: TenantRequest, incident: Incident) -> dict[str, Any]:
     redrive = campaign_pages.redrive(incident, allowed=request.caller.verbs)
     viewer = Viewer(request.caller.actor, request.caller.verbs)
     asked = {"redrive": redrive, "approvals": approval_pages.of_incident(incident, viewer=viewer)}
-    why: dict[str, Any] = {}
+    why: dict[str, Any] = {"escalations": escalation_pages.of_incident(incident)}
     if incident.status in OPEN and incident.decided_at is not None:
         why["why_not"] = explained.why_not(explain.of_incident(incident, now=clock.now()))
     return _panel(request, mine) | about | asked | why | {"here": "incidents"}

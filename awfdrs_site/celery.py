@@ -44,6 +44,7 @@ app.conf.beat_schedule = {
     "actions.tasks.run_due_actions": _every(1, "actions.tasks.run_due_actions", "actions"),
     "actions.tasks.advance_campaigns": _every(1, "actions.tasks.advance_campaigns", "actions"),
     "actions.tasks.advance_escalations": _every(1, "actions.tasks.advance_escalations", "actions"),
+    "actions.tasks.audit_escalations": _every(30, "actions.tasks.audit_escalations", "actions"),
     "actions.tasks.send_deliveries": _every(1, "actions.tasks.send_deliveries", "actions"),
     "actions.tasks.follow_tickets": _every(30, "actions.tasks.follow_tickets", "actions"),
     "actions.tasks.verify_actions": _every(5, "actions.tasks.verify_actions", "actions"),

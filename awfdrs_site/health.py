@@ -37,6 +37,8 @@ OK, FAILING = "ok", "failing"
 _OLDEST = """
 select (select received_at from events_pendingevent where poisoned_at is null order by id limit 1),
        (select run_at from actions_action where status = 'pending' order by run_at, id limit 1),
+       (select next_at from actions_escalation where ended_at is null and next_at is not null
+        order by next_at, id limit 1),
        awf_now()
 """
 _AS_PIPELINE = "select set_config('role', 'awf_pipeline', true)"
@@ -84,6 +86,7 @@ class PipelineSerializer(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=["ok"])
     oldest_undigested_seconds = serializers.FloatField()
     oldest_overdue_seconds = serializers.FloatField()
+    oldest_untold_seconds = serializers.FloatField()
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -209,12 +212,13 @@ def _state(asked: Future[Any], deadline: float) -> str:
 
 def _ages() -> dict[str, float]:
     try:
-        received_at, due_at, now = pipeline.start().result(DEADLINE_SECONDS)
+        received_at, due_at, tell_at, now = pipeline.start().result(DEADLINE_SECONDS)
     except Exception:
         raise Problem("unavailable", "The database does not answer.", retry_after=1) from None
     return {
         "oldest_undigested_seconds": _seconds(received_at, now),
         "oldest_overdue_seconds": _seconds(due_at, now),
+        "oldest_untold_seconds": _seconds(tell_at, now),
     }
 
 

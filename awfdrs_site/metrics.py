@@ -138,6 +138,26 @@ READS = (
         """,
     ),
     Read(
+        "escalations_overdue",
+        GaugeMetricFamily,
+        "Escalations whose next step is more than two minutes late.",
+        (),
+        """
+        select count(*) from actions_escalation
+        where ended_at is null and next_at < awf_now() - interval '2 minutes'
+        """,
+    ),
+    Read(
+        "deliveries_overdue",
+        GaugeMetricFamily,
+        "Messages that should have gone out more than ten minutes ago.",
+        (),
+        """
+        select count(*) from actions_delivery
+        where status = 'pending' and due_at < awf_now() - interval '10 minutes'
+        """,
+    ),
+    Read(
         "ai_decisions",
         CounterMetricFamily,
         "Decisions made.",

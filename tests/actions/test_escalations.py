@@ -198,6 +198,20 @@ def test_a_round_never_follows_at_once(
     assert told(acme) == ["ops"] * 2
 
 
+def test_a_tracker_gets_one_ticket_and_follows_the_incident_by_itself(
+    incident: Incident, ops: Channel, alice: User, acme: Tenant, time_travel: Travel
+) -> None:
+    tracker = ChannelFactory(tenant=acme, name="tracker", kind="github")
+    policy(acme, tracker, ops, repeats=2, waits=(5, 5))
+    escalate(incident)
+    for _ in range(5):
+        sweep_after(time_travel, minutes=5)
+    assert (told(acme, "ticket_open"), told(acme)) == (["tracker"], ["ops"] * 3)
+    do(lifecycle.resolve, incident, alice)
+    escalations.advance_due()
+    assert told(acme, "resolved") == ["ops"]
+
+
 @threads
 def test_two_workers_at_one_step_tell_once(
     incident: Incident, ops: Channel, alice: User, acme: Tenant, time_travel: Travel
