@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import django_filters as filters
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from actions.campaign_terms import STAGES_MOST, VERIFY_SECONDS_MOST, Terms
@@ -26,6 +27,14 @@ class CampaignRunFilters(filters.FilterSet):  # type: ignore[misc]
     state = filters.ChoiceFilter(choices=CampaignRunState.choices)
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "integer", "minimum": 1, "maximum": RUNS_MOST},
+            {"type": "string", "pattern": "^(100|[1-9][0-9]?)%$"},
+        ]
+    }
+)
 class StageField(serializers.Field[Any, Any, Any, Any]):
     """A number of runs, or a share of them such as "5%"."""
 

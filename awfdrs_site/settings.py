@@ -307,10 +307,14 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "ENUM_NAME_OVERRIDES": {  # three resources have a `status`, and none of them is the other's
+    "ENUM_NAME_OVERRIDES": {  # several resources have a `status`, and none of them is another's
         "IncidentStatus": "incidents.states.Status",
         "ActionStatus": "actions.states.Status",
         "AttemptStatus": "actions.states.AttemptStatus",
+        "CampaignStatus": "actions.states.CampaignStatus",
+        "CampaignRunState": "actions.states.CampaignRunState",
+        "RunState": "incidents.states.RunState",
+        "ApprovalStatus": "actions.states.ApprovalStatus",
         "EventStatus": ["accepted"],
         "EventVerdict": ["accepted", "replayed", "rejected"],
         "Liveness": ["ok"],

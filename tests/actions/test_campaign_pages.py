@@ -2,7 +2,9 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from actions.models import Campaign
 from incidents.models import Incident
@@ -11,6 +13,7 @@ from tenants.models import Tenant, Workflow
 from tests.cast import digest_all, event, failure, only_incident, signed_in, submit_all
 from tests.factories import CampaignFactory, CampaignRunFactory
 
+PLAN = {"stages": [1, 9], "ineligible": {"waived": 7}, "calls": {}, "vendors": []}
 PAGE = {"Accept": "text/html"}
 HTMX = PAGE | {"HX-Request": "true"}
 
@@ -85,9 +88,8 @@ def test_the_live_refresh_is_a_part_of_the_page(alice: User, incident: Incident)
 
 def test_a_paused_one_says_why_and_which_runs_did_not_recover(acme: Tenant, bob: User) -> None:
     why = "Stage 2: 4 of 10 calls failed, more than 20%."
-    plan = {"stages": [1, 9], "ineligible": {"waived": 7}, "calls": {}, "vendors": []}
     campaign = CampaignFactory(
-        tenant=acme, status="paused", stage=2, n_runs=10, pause_reason=why, plan=plan
+        tenant=acme, status="paused", stage=2, n_runs=10, pause_reason=why, plan=PLAN
     )
     of: dict[str, object] = {"tenant": acme, "campaign": campaign, "stage": 2}
     CampaignRunFactory(**of, state="failed", run__run_id="run-lost", reason="not_verified")
@@ -142,3 +144,27 @@ def test_outsiders_find_nothing_and_viewers_may_not(
         assert signed_in(mallory).post(path).status_code == 404
         assert signed_in(bob).post(path).status_code == 403
     assert signed_in(bob).get(f"/campaigns/plan/?incident={incident.pk}").status_code == 403
+
+
+def test_pages_cost_the_same_however_much_they_show(acme: Tenant, bob: User) -> None:
+    def fill() -> Campaign:
+        campaign = CampaignFactory(tenant=acme, plan=PLAN, stage=1, status="paused")
+        for state in ("failed", "recovered", "eligible"):
+            CampaignRunFactory(tenant=acme, campaign=campaign, stage=1, state=state)
+        made: Campaign = campaign
+        return made
+
+    client = signed_in(bob)
+    one = fill()
+    few = [asked(client, path) for path in ("/campaigns/", f"/campaigns/{one.pk}/")]
+    for _ in range(3):
+        fill()
+    CampaignRunFactory(tenant=acme, campaign=one, stage=1, state="failed")
+    many = [asked(client, path) for path in ("/campaigns/", f"/campaigns/{one.pk}/")]
+    assert many == few
+
+
+def asked(client: Client, path: str) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        read(client, path)
+    return len(queries)

@@ -314,8 +314,7 @@ def test_it_pauses_when_the_circuit_breaker_leaves_closed(
     stage.turn()
     with scoping.bound(stage.tenant.pk) as now:
         vendor = Vendor.objects.for_tenant(stage.tenant).get(name="acquirer")
-        said = {"reason": "they asked", "until": None, "by": ANN, "now": now}
-        breaker.force(vendor, mode="forced_open", **said)
+        breaker.force(vendor, mode="forced_open", reason="they asked", until=None, by=ANN, now=now)
     stage.turn()
     assert fresh(campaign).pause_reason == "The circuit breaker of acquirer is forced open."
     assert len(stage.calls) == 1
