@@ -137,7 +137,11 @@ def _retry(incident: Incident, parameters: Mapping[str, Any], by: Actor, now: da
             run=run,
             workflow_id=run.workflow_id,
             vendor_id=incident.vendor_id,
-            policy={**asdict(in_force.retry), "timeout_seconds": in_force.timeout_seconds},
+            policy={
+                **asdict(in_force.retry),
+                "timeout_seconds": in_force.timeout_seconds,
+                "sources": in_force.retry_sources,
+            },
             requested_by_id=by.id,
             run_at=now,
         ),

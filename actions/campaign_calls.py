@@ -127,7 +127,11 @@ def _action(
         run=run,
         workflow_id=run.workflow_id,
         vendor_id=incident.vendor_id,
-        policy={**asdict(in_force.retry), "timeout_seconds": in_force.timeout_seconds},
+        policy={
+            **asdict(in_force.retry),
+            "timeout_seconds": in_force.timeout_seconds,
+            "sources": in_force.retry_sources,
+        },
         parameters={"approved_by": campaign.started_by},
         attempts_max=1,  # for ever: a campaign asks once per run
         run_at=now,

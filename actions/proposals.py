@@ -76,7 +76,11 @@ def _retry(
     policy = in_force.retry
     wait = retry.delay_seconds(policy, attempt=1, random=random, retry_after_seconds=None)
     needs_person = verdict.effect == "approve"
-    about = {"timeout_seconds": in_force.timeout_seconds, "mode": in_force.mode}
+    about = {
+        "timeout_seconds": in_force.timeout_seconds,
+        "mode": in_force.mode,
+        "sources": in_force.retry_sources,
+    }
     return Action(
         tenant_id=incident.tenant_id,
         action_type=ActionType.RETRY,

@@ -80,6 +80,16 @@ class Effective:
         return retry_policy_of(self._plain())
 
     @property
+    def retry_sources(self) -> dict[str, str]:
+        """Who won each number of the retry policy."""
+        prefix = "retry."
+        return {
+            key.removeprefix(prefix): value.source
+            for key, value in self.values.items()
+            if key.startswith(prefix)
+        }
+
+    @property
     def breaker(self) -> BreakerPolicy:
         lease_seconds = self.timeout_seconds + PROBE_MARGIN_SECONDS
         return replace(breaker_policy_of(self._plain()), probe_lease_seconds=lease_seconds)

@@ -51,6 +51,7 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "completed": ("good", "check", "Retry accepted"),
     "failed": ("bad", "x", "Retry failed"),
     "unknown": ("bad", "circle-alert", "Outcome unknown"),
+    "probed": ("info", "search", "Workflow asked what became of the call"),
     "skipped": ("", "minus", "Skipped"),
     "breaker_opened": ("bad", "plug", "Circuit breaker opened"),
     "breaker_half_opened": ("info", "plug", "Circuit breaker lets probes through"),

@@ -71,6 +71,15 @@ def test_what_it_cannot_run_now_may_come_again() -> None:
     assert done.qsize() == 1
 
 
+def test_a_test_call_is_answered_and_runs_nothing() -> None:
+    done: Done = Queue()
+    body = json.dumps({"test": True, "workflow": "checkout"}).encode()
+    with playing(done) as side:
+        assert side.answer(signed(body), body) == 200
+        assert side.answer(signed(body, secret=signing.new_secret()), body) == 401
+    assert done.empty()
+
+
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
