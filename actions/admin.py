@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+import actions.channel_admin
 import actions.escalation_admin  # their pages are registered by being imported
 import actions.workflow_admin  # noqa: F401
 from actions import retry, schedules

@@ -8,6 +8,7 @@ from actions import campaign_api as campaigns
 from actions import explain
 from actions import workflow_api as workflows
 from actions.asking_api import IncidentActionsAsked
+from actions.delivery_api import Deliveries, DeliveryResend
 from actions.compensation_api import ActionCompensate
 from actions.explain_api import RunExplain
 from actions.outlook import ABOVE
@@ -68,6 +69,8 @@ canonical: list[URLPattern] = [
     path("campaigns/<id:pk>/resume", campaigns.CampaignResume.as_view()),
     path("campaigns/<id:pk>/abort", campaigns.CampaignAbort.as_view()),
     path("actions/<id:pk>/compensate", ActionCompensate.as_view()),
+    path("deliveries", Deliveries.as_view(), name="deliveries"),
+    path("deliveries/<id:pk>/resend", DeliveryResend.as_view()),
     path("workflows", actions.Workflows.as_view(), name="workflows"),
     path("workflows/<id:pk>/rotate-secret", workflows.WorkflowRotateSecret.as_view()),
     path("workflows/<id:pk>/test", workflows.WorkflowTest.as_view()),

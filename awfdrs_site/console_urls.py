@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("actions.urls")),
     path("campaigns/", include("actions.campaign_urls")),
     path("approvals/", include("actions.approval_urls")),
+    path("deliveries/", include("actions.delivery_urls")),
     path("incidents/", include("incidents.urls"), {"above": ABOVE}),
     path("runs/", include("incidents.run_urls"), {"above": ABOVE}),
     path("kill-switches/", include("safety.urls")),

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, reverse
 
-from actions.models import EscalationPolicy
+from actions.models import Channel, EscalationPolicy
 from incidents.models import OutcomeRule
 from safety import breaker, killswitch, rules
 from safety.models import CircuitBreaker, GlobalKillSwitch, KillSwitch, RuleOverride
@@ -18,6 +18,7 @@ from tenants import auth, scoping
 from tenants.journal import Actor
 from tenants.models import ApiKey, JournalEntry, Membership, Tenant, Vendor, Workflow
 from tests.factories import (
+    ChannelFactory,
     EscalationStepFactory,
     MembershipFactory,
     OutcomeRuleFactory,
@@ -28,7 +29,10 @@ from tests.factories import (
 CANARY = "canary"
 BY = Actor("user", "0", "somebody")
 # what a tenant's admin sees
-TENANTS_OWN = {RuleOverride, KillSwitch, CircuitBreaker, OutcomeRule, EscalationPolicy}
+TENANTS_OWN = {
+    *(RuleOverride, KillSwitch, CircuitBreaker, OutcomeRule),
+    *(EscalationPolicy, Channel),
+}
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ def rows_of(tenant: Tenant, word: str) -> dict[Any, Any]:
         RuleOverride: rule,
         OutcomeRule: outcome,
         EscalationPolicy: policy,
+        Channel: ChannelFactory(tenant=tenant, name=f"{word}-channel"),
         JournalEntry: line,
     }
 

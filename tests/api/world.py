@@ -20,6 +20,7 @@ from tests.factories import (
     AffectedRunFactory,
     CampaignFactory,
     DecisionFactory,
+    DeliveryFactory,
     IncidentFactory,
     RunFactory,
     VendorFactory,
@@ -82,6 +83,9 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
         )
         for status in ("planned", "running", "paused")
     }
+    told = DeliveryFactory(
+        tenant=tenant, incident=incident, status="failed", subject=word, error=word
+    )
     awaiting = _asked(awaiting)
     return Things(
         tenant,
@@ -94,6 +98,7 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
             "awaiting_action": awaiting.pk,
             "approval": awaiting.approval.pk,
             "reversible_action": reversible.pk,
+            "failed_delivery": told.pk,
             "event": reported.event_id,
             "vendor": vendor.pk,
             "workflow": workflow.pk,
