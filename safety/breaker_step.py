@@ -175,7 +175,7 @@ def _open_reason(state: BreakerState) -> str:
     name = "forced open" if state.forced == "forced_open" else "open"
     if state.open_until is None:
         return f"{name} until a person closes it"
-    return f"{name} until {state.open_until.isoformat(timespec='seconds')}"
+    return f"{name} until {state.open_until:%H:%M:%S} UTC"
 
 
 def _judge_probe(
