@@ -161,7 +161,9 @@ def detail(approval: Approval, *, viewer: Viewer, now: datetime) -> ApprovalDeta
     return ApprovalDetail(
         line=line,
         approval=approval,
-        terms=tuple(Term(LABELS[k], _plain(v)) for k, v in approval.terms.items() if k in LABELS),
+        terms=tuple(
+            Term(LABELS[k], _plain(approval.terms[k])) for k in LABELS if k in approval.terms
+        ),
         edits=_edits(approval),
         votes=tuple(votes.order_by("at", "id")),
         runs=tuple(map(_run, shown)),

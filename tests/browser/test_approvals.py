@@ -1,0 +1,85 @@
+"""Approving in a browser: what would run stands there first, by keyboard, by thumb and without JavaScript."""
+
+import pytest
+from playwright.sync_api import expect
+
+from actions import planning
+from actions.models import Approval
+from tenants import scoping
+from tests.browser.conftest import AXE, SignIn
+from tests.browser.test_accessibility import WIDTHS, _is_fine, _options
+from tests.support.console import World, incident_of, report, workflow_with_retries
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+
+@pytest.fixture
+def incident_url(cast: World) -> str:
+    """An incident of three runs whose retries wait for a person."""
+    workflow_with_retries(cast.acme, "billing", idempotent="no")
+    report(cast.acme, vendor="stripe", runs=["run-1", "run-2", "run-3"])
+    planning.plan_due()
+    return incident_of(cast.acme).get_absolute_url()
+
+
+def _approval_url(cast: World) -> str:
+    with scoping.bound(cast.acme.pk):
+        return f"/approvals/{Approval.objects.for_tenant(cast.acme).get().pk}/"
+
+
+def test_enter_y_enter_approves_what_waits(cast: World, sign_in: SignIn, incident_url: str) -> None:
+    page = sign_in(cast.alice)
+    page.goto("/incidents/")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator("#actions .asked")).to_contain_text("3 retries of billing")
+    page.keyboard.press("y")
+    expect(page.locator("details[open] .menu-panel")).to_contain_text("3 calls to")
+    page.keyboard.press("Enter")
+    expect(page.locator(".toast")).to_contain_text("Approved")
+    expect(page.locator("#actions .action .pill").first).to_have_text("Pending")
+
+
+def test_y_and_n_on_the_approvals_own_page(cast: World, sign_in: SignIn, incident_url: str) -> None:
+    page = sign_in(cast.alice)
+    page.goto("/incidents/")
+    page.keyboard.press("g")
+    page.keyboard.press("a")
+    expect(page.locator("h1")).to_have_text("Approvals")
+    expect(page.locator("#approvals-count")).to_contain_text("1")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("3 retries of billing")
+    page.keyboard.press("n")
+    page.keyboard.type("paid by hand")
+    page.get_by_role("button", name="Reject 3 retries of billing").click()
+    expect(page.locator(".verbs > .pill")).to_have_text("Rejected")
+    expect(page.locator("#approval")).to_contain_text("Alice rejected it: paid by hand")
+
+
+def test_without_javascript(cast: World, sign_in: SignIn, incident_url: str) -> None:
+    page = sign_in(cast.alice, java_script_enabled=False)
+    page.goto("/approvals/")
+    page.locator(".row .title").click()
+    page.locator("summary[data-verb=approve]").click()
+    page.get_by_role("button", name="Approve 3 retries of billing").click()
+    expect(page.locator(".toast")).to_contain_text("Approved")
+    expect(page.locator(".verbs > .pill")).to_have_text("Approved")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_axe_finds_nothing(cast: World, sign_in: SignIn, incident_url: str, width: str) -> None:
+    page = sign_in(cast.alice, **_options(width))
+    page.add_init_script(path=AXE)
+    for path in ("/approvals/", "/approvals/?tab=decided", _approval_url(cast)):
+        page.goto(path)
+        _is_fine(page)
+    page.locator("summary[data-verb=approve]").click()
+    panel = page.locator("details[open] .menu-panel").bounding_box()
+    assert panel is not None
+    assert panel["x"] >= 0
+    assert panel["x"] + panel["width"] <= WIDTHS[width]
+    _is_fine(page)
+    page.goto(incident_url)
+    expect(page.locator("#actions .asked")).to_be_visible()
+    _is_fine(page)
