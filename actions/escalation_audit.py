@@ -4,18 +4,21 @@ It looks at rows alone, so that it sees what a dead worker, a full queue or a bu
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
 from uuid import UUID
 
 from django.db import connection
 
+from actions import channel_platform
 from tenants import journal, scoping
 from tenants.journal import SYSTEM
 
 logger = logging.getLogger(__name__)
 
 SWEEP = 100
-_TURN = "escalation audit"  # one auditor at a time; whoever comes second has nothing to add
 
 # What is overdue, and what was given up within the last days. `since` names the lateness: a step that is late
 # later on is another one.
@@ -36,7 +39,7 @@ with late as (
   union all
   select 'delivery', tenant_id, id, 'failed', 'A message was given up'
   from actions_delivery
-  where status = 'failed' and attempts_made > 0 and created_at > awf_now() - interval '3 days'
+  where status = 'failed' and kind <> 'test' and created_at > awf_now() - interval '3 days'
     and not exists (
       select from actions_action taken_back
       where taken_back.tenant_id = actions_delivery.tenant_id
@@ -66,23 +69,49 @@ class Alarm:
 
 
 def audit(*, limit: int = SWEEP) -> int:
-    """The sweep: alarm once for each; returns how many were new."""
-    with scoping.platform(durable=True) as now, connection.cursor() as cursor:
-        cursor.execute("select pg_try_advisory_xact_lock(hashtext(%s))", [_TURN])
-        if not cursor.fetchone()[0]:
-            return 0
-        cursor.execute(_OVERDUE, [limit])
-        alarms = [Alarm(*row) for row in cursor.fetchall()]
+    """The sweep: say each once, in the log and to the platform's staff; returns how many were new.
+
+    What no channel of the staff took is said again by the next one.
+    """
+    with scoping.platform(durable=True):
+        alarms = _new(limit)
+    if not alarms:
+        return 0
+    for alarm in alarms:
+        logger.error("%s", alarm)
+    heard = channel_platform.tell_platform(
+        subject=f"AWFDRS: people were not told ({len(alarms)})",
+        text="\n".join(map(str, alarms)),
+        dedupe_key=_key(alarms),
+    )
+    if heard and not any(one.is_taken for one in heard):
+        logger.error("no channel of the platform took %s alarms", len(alarms))
+        return 0
+    with scoping.platform(durable=True) as now:
         for alarm in alarms:
-            logger.error("%s", alarm)
-            journal.record_platform(
-                subject_type=alarm.kind,
-                subject_id=alarm.id,
-                verb="people_not_told",
-                by=SYSTEM,
-                at=now,
-                tenant=str(alarm.tenant_id),
-                since=alarm.since,
-                what=alarm.what,
-            )
+            _note(alarm, now=now)
     return len(alarms)
+
+
+def _new(limit: int) -> list[Alarm]:
+    with connection.cursor() as cursor:
+        cursor.execute(_OVERDUE, [limit])
+        return [Alarm(*row) for row in cursor.fetchall()]
+
+
+def _key(alarms: Iterable[Alarm]) -> str:
+    """Two auditors that find the same say it once."""
+    return sha256("\n".join(map(str, alarms)).encode()).hexdigest()[:64]
+
+
+def _note(alarm: Alarm, *, now: datetime) -> None:
+    journal.record_platform(
+        subject_type=alarm.kind,
+        subject_id=alarm.id,
+        verb="people_not_told",
+        by=SYSTEM,
+        at=now,
+        tenant=str(alarm.tenant_id),
+        since=alarm.since,
+        what=alarm.what,
+    )

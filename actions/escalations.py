@@ -16,6 +16,7 @@ from actions import escalation_plans, outbox
 from actions.models import Action, Channel, Delivery, Escalation
 from actions.states import DeliveryKind, EscalationStatus, Status
 from awfdrs_site.lib import correlation, sweeping
+from awfdrs_site.lib.failpoints import failpoint
 from incidents import lifecycle, storms
 from incidents.models import Incident
 from incidents.states import CLOSED
@@ -121,6 +122,7 @@ def _advance_one(tenant_id: UUID, escalation_id: UUID) -> None:
             return
         with correlation.correlated(escalation.action.correlation_id):
             _advance(escalation, lifecycle.locked(escalation.incident), now=now)
+        failpoint("escalation.before_commit")
 
 
 def _advance(escalation: Escalation, incident: Incident, *, now: datetime) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from actions import escalation_audit
+from actions import channel_platform, escalation_audit
+from actions.channel_platform import Told
 from actions.models import Delivery
 from awfdrs_site.lib import clock
 from tenants import scoping
@@ -80,8 +81,11 @@ def test_messages_that_wait_too_long_or_were_given_up_are_said(acme: Tenant) -> 
     DeliveryFactory(tenant=acme, due_at=ago(minutes=9))
     DeliveryFactory(tenant=acme, due_at=ago(minutes=11))
     DeliveryFactory(tenant=acme, status="failed", attempts_made=9)
+    # one that went with another was not tried itself, and a test says so where it was asked for
+    DeliveryFactory(tenant=acme, status="failed")
+    DeliveryFactory(tenant=acme, status="failed", kind="test")
     escalation_audit.audit()
-    assert sorted(alarms()) == ["A message is overdue", "A message was given up"]
+    assert sorted(alarms()) == ["A message is overdue", *["A message was given up"] * 2]
 
 
 def test_what_was_taken_back_is_no_alarm(acme: Tenant) -> None:
@@ -89,6 +93,31 @@ def test_what_was_taken_back_is_no_alarm(acme: Tenant) -> None:
     action = ActionFactory(tenant=acme, incident=incident, status="reversed")
     DeliveryFactory(tenant=acme, status="failed", attempts_made=1, action=action)
     assert escalation_audit.audit() == 0
+
+
+def test_staff_hear_of_all_at_once(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[dict[str, str]] = []
+
+    def take(**told: str) -> list[Told]:
+        said.append(told)
+        return [Told("pager", is_taken=True)]
+
+    monkeypatch.setattr(channel_platform, "tell_platform", take)
+    late = [running(acme, next_at=ago(minutes=3)) for _ in range(2)]
+    escalation_audit.audit()
+    escalation_audit.audit()
+    [told] = said
+    assert told["subject"] == "AWFDRS: people were not told (2)"
+    assert all(str(one.pk) in told["text"] for one in late)
+
+
+def test_what_no_channel_of_staff_took_is_said_again(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    takes = iter([False, True])
+    monkeypatch.setattr(channel_platform, "tell_platform", lambda **_: [Told("pager", next(takes))])
+    running(acme, next_at=ago(minutes=3))
+    assert [escalation_audit.audit() for _ in range(3)] == [0, 1, 0]
 
 
 def test_metrics_count_it_while_it_lasts(acme: Tenant, client: Client) -> None:
