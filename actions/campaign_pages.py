@@ -87,7 +87,6 @@ class CampaignLine:
     title: str
     pill: Pill
     says: str
-    shares: tuple[Share, ...]
     created_at: datetime
     requested_by: str
 
@@ -117,10 +116,6 @@ class CampaignDetail:
     days: tuple[Day, ...]
     incident: Incident | None
     terms: str
-
-    @property
-    def n_called(self) -> int:
-        return self.total.n_runs - self.total.eligible - self.total.left
 
 
 def lines(tenant_id: UUID, number: int) -> tuple[tuple[CampaignLine, ...], bool]:
@@ -155,7 +150,6 @@ def line(campaign: Campaign, total: Progress) -> CampaignLine:
         title=title(campaign),
         pill=PILLS[CampaignStatus(campaign.status)],
         says=_says(campaign, total),
-        shares=_shares(total),
         created_at=campaign.created_at,
         requested_by=campaign.requested_by,
     )
@@ -246,7 +240,7 @@ def _runs_on(campaign: Campaign, stages: tuple[Progress, ...]) -> tuple[str, str
 def _stage(campaign: Campaign, stage: Progress) -> StageLine:
     return StageLine(
         title=f"Stage {stage.number}",
-        says=f"{stage.n_runs - stage.eligible:,} of {stage.n_runs:,}",
+        says=f"{stage.n_called:,} of {stage.n_runs - stage.left:,}",
         shares=_shares(stage),
         is_current=stage.number == campaign.stage and campaign.ended_at is None,
     )

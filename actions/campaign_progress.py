@@ -25,6 +25,11 @@ class Progress:
     unknown: int
     left: int
 
+    @property
+    def n_called(self) -> int:
+        """Whatever became of them."""
+        return self.n_runs - self.eligible - self.left
+
 
 def stages(campaign: Campaign) -> tuple[Progress, ...]:
     """Every stage of the plan, in order; one query."""

@@ -223,7 +223,7 @@ def _move(campaign: Campaign, verb: str, *, by: Actor, now: datetime, **detail: 
     if campaign.status in (CampaignStatus.COMPLETED, CampaignStatus.ABORTED):
         campaign.ended_at = now
     save(campaign)
-    detail = {"before": before, "after": str(campaign.status), "stage": campaign.stage, **detail}
+    detail |= {"before": before, "after": str(campaign.status), "stage": campaign.stage or None}
     _record(campaign, verb, by=by, now=now, **detail)
     return campaign
 
