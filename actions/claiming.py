@@ -22,6 +22,7 @@ from actions.states import Status
 from tenants import scoping
 
 LEASE_SECONDS = 60
+NO_CAP = 1_000_000  # on what tells people
 QUEUE_COUNTED = 1000
 
 LANE = (
@@ -30,7 +31,7 @@ LANE = (
 )
 
 # `clock`: a volatile function is no bound of an index scan, a value read once is.
-CLAIM = f"""
+_ROOMY = f"""
 with recursive clock as materialized (
   select awf_now() as now
 ), lane as (
@@ -48,8 +49,8 @@ with recursive clock as materialized (
   select tenant_id, workflow_id, vendor_id, count(*) as n from actions_action
   where status = 'in_progress' and action_type = 'retry' group by 1, 2, 3
 ), roomy as (
-  select due.key, due.tenant_id,
-    case when due.action_type <> 'retry' then %(limit)s else least(
+  select due.key, due.tenant_id, due.run_at,
+    case when due.action_type <> 'retry' then {NO_CAP} else least(
       tenant.max_in_flight - coalesce((select sum(n) from calling where tenant_id = due.tenant_id), 0),
       workflow.max_in_flight - coalesce((select sum(n) from calling where workflow_id = due.workflow_id), 0),
       vendor.max_in_flight - coalesce((select sum(n) from calling where vendor_id = due.vendor_id), 0)
@@ -58,7 +59,9 @@ with recursive clock as materialized (
   join tenants_tenant tenant on tenant.id = due.tenant_id
   left join tenants_workflow workflow on workflow.id = due.workflow_id
   left join tenants_vendor vendor on vendor.id = due.vendor_id
-), candidate as (
+)"""  # noqa: S608  # of constants
+CLAIM = f"""
+{_ROOMY}, candidate as (
   select found.id, found.run_at, roomy.tenant_id from roomy cross join lateral (
     select id, run_at from actions_action
     where status = 'pending' and {LANE} = roomy.key and run_at <= (select now from clock)
@@ -80,6 +83,8 @@ where action.id = turn.id
   and turn.slot <= case when turn.place = 1 then %(limit)s else %(limit)s - %(spare)s end
 returning action.tenant_id, action.id, action.lease_token
 """  # noqa: S608  # of constants
+# What is due and could be claimed, the oldest of it: what a cap holds is not late (health/pipeline asks).
+OLDEST = f"{_ROOMY} select min(run_at) from roomy where room > 0"  # noqa: S608
 LOST = f"""
 with lost as (
   select id from actions_action

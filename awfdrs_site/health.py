@@ -24,6 +24,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from actions import claiming
 from awfdrs_site.lib import api_errors
 from awfdrs_site.lib.openapi import ContractSchema
 from awfdrs_site.lib.problems import Problem
@@ -33,14 +34,15 @@ DEADLINE_SECONDS = 1.5  # of the 2 s that a readiness probe may take
 LATE_SECONDS = 60
 OK, FAILING = "ok", "failing"
 
-# Parked and awaiting actions are not pending; one that a limit holds has its run_at in the future.
-_OLDEST = """
+# Parked and awaiting actions are not pending; one that a limit holds has its run_at in the future, and one that waits
+# for a place among the calls under way is not asked for.
+_OLDEST = f"""
 select (select received_at from events_pendingevent where poisoned_at is null order by id limit 1),
-       (select run_at from actions_action where status = 'pending' order by run_at, id limit 1),
+       ({claiming.OLDEST}),
        (select next_at from actions_escalation where ended_at is null and next_at is not null
         order by next_at, id limit 1),
        awf_now()
-"""
+"""  # noqa: S608  # of constants
 _AS_PIPELINE = "select set_config('role', 'awf_pipeline', true)"
 
 

@@ -16,7 +16,7 @@ from awfdrs_site.lib import clock
 from tenants import auth
 from tenants.models import Tenant
 from tests.cast import Travel, submit
-from tests.factories import ActionFactory
+from tests.factories import ActionFactory, VendorFactory
 from tests.support.problem_answers import members
 
 READY, PIPELINE = "/api/v1/health/ready", "/api/v1/health/pipeline"
@@ -126,6 +126,18 @@ def test_only_due_actions_can_be_overdue(
 def test_an_action_held_by_a_limit_is_not_overdue(quiet: Client, acme: Tenant) -> None:
     # created long ago, but its limit clears only then
     ActionFactory(tenant=acme, run_at=clock.read() + timedelta(minutes=5))
+    assert quiet.get(PIPELINE).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_retry_that_waits_for_a_place_among_the_calls_is_not_overdue(
+    quiet: Client, acme: Tenant
+) -> None:
+    vendor = VendorFactory(tenant=acme, max_in_flight=1)
+    late = {"tenant": acme, "vendor": vendor, "run_at": clock.read() - timedelta(seconds=61)}
+    ActionFactory(**late)
+    assert quiet.get(PIPELINE).status_code == 503
+    ActionFactory(status="in_progress", **late)
     assert quiet.get(PIPELINE).status_code == 200
 
 
