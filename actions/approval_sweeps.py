@@ -11,7 +11,6 @@ from actions.models import Action, Approval
 from actions.states import ApprovalStatus, Status
 from awfdrs_site.lib import sweeping
 from incidents.models import Incident
-from incidents.states import UNRECOVERED
 from tenants import scoping
 from tenants.journal import SYSTEM
 
@@ -53,7 +52,8 @@ _RECOVERED = """
 select action.tenant_id, action.id
 from actions_action action join incidents_run run
   on run.tenant_id = action.tenant_id and run.id = action.run_id
-where action.status = 'awaiting_approval' and run.state not in ('failed', 'retry_scheduled')
+where action.status = 'awaiting_approval' and action.action_type = 'retry'
+  and run.state not in ('failed', 'retry_scheduled')
 order by action.id limit %s
 """
 _UNASKED = """
@@ -104,7 +104,7 @@ def _waiting(tenant_id: UUID, action_ids: list[UUID]) -> list[Action]:
 def _spare(tenant_id: UUID, action_ids: list[UUID]) -> None:
     with scoping.bound(tenant_id, durable=True) as now:
         held = _waiting(tenant_id, action_ids)
-        needless = [a for a in held if a.run and a.run.state not in UNRECOVERED]
+        needless = [action for action in held if not voting.is_needed(action)]
         voting.skip_recovered(needless, now=now)
 
 

@@ -34,7 +34,8 @@ def of_action(action: Action, *, now: datetime, lock: bool) -> gate.Facts:
     look = killswitch.lock_and_read if lock else killswitch.holding
     switches = [f"{held.scope} switch: {held.reason}" for held in look(scopes, now=now)]
     if action.action_type != ActionType.RETRY:
-        return gate.Facts(action_type=action.action_type, switches=switches)
+        told = gate.Facts(action_type=action.action_type, switches=switches)
+        return told if action.approval is None else _with_permission(told, action)
     incident = lifecycle.incident_of(action)
     # Held before the breaker's row: runs come before breakers in the lock order.
     run = lifecycle.run_of(action, lock=lock)

@@ -17,7 +17,7 @@ from django.db.models import F, Func, JSONField, Value
 from actions import approvals, lifecycle, terms
 from actions.lifecycle import ActionRefused
 from actions.models import Action, Approval, ApprovalVote
-from actions.states import ApprovalStatus, Status
+from actions.states import ActionType, ApprovalStatus, Status
 from incidents.states import UNRECOVERED
 from tenants import journal
 from tenants.journal import SYSTEM, Actor
@@ -272,7 +272,7 @@ def _names_for(approval: Approval) -> list[str]:
 def _allow(
     approval: Approval, members: Sequence[Action], names: list[str], *, by: Actor, now: datetime
 ) -> Approval:
-    needed = [m for m in members if m.run is None or m.run.state in UNRECOVERED]
+    needed = [member for member in members if is_needed(member)]
     spared = [member for member in members if member not in needed]
     merged = Func(
         F("parameters"),
@@ -294,6 +294,12 @@ def _allow(
     return decide(
         approval, ApprovalStatus.APPROVED, by=by, now=now, runs=len(needed), skipped=len(spared)
     )
+
+
+def is_needed(action: Action) -> bool:
+    """A run that recovered needs no retry any more; what compensates one is asked for because it did."""
+    is_retry = action.action_type == ActionType.RETRY
+    return not is_retry or action.run is None or action.run.state in UNRECOVERED
 
 
 def skip_recovered(actions: Sequence[Action], *, now: datetime) -> None:

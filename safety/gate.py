@@ -118,6 +118,8 @@ def _gates(facts: Facts) -> Iterator[Gate]:
     yield _still_needed(facts)
     if facts.action_type != "retry":
         yield _switches(facts)
+        if facts.approval_changed is not None:
+            yield _approval(facts.approval_changed)
         return
     yield from _to_do(facts)
     yield _switches(facts)
