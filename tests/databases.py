@@ -37,6 +37,11 @@ class Owner:
 
     def __init__(self, url: str) -> None:
         self.connection = psycopg.connect(url, autocommit=True)
+        models = apps.get_models(include_auto_created=True)
+        tables = {model._meta.db_table for model in models if model._meta.managed} - _KEPT
+        delete = sql.SQL("delete from {}")
+        statements = [delete.format(sql.Identifier(table)) for table in sorted(tables)]
+        self._delete_everything = sql.SQL("; ").join(statements).as_string(self.connection)
 
     def move_clock(self, ahead: timedelta) -> None:
         """How far `awf_now()` runs ahead of the clock on the wall, in this database only."""
@@ -44,14 +49,10 @@ class Owner:
 
     def empty(self) -> None:
         """Instead of Django's flush: ten times faster than TRUNCATE while tables hold a handful of rows."""
-        models = apps.get_models(include_auto_created=True)
-        tables = {model._meta.db_table for model in models if model._meta.managed} - _KEPT
-        delete = sql.SQL("delete from {}")
-        statements = [delete.format(sql.Identifier(table)) for table in sorted(tables)]
         with self.connection.transaction():
             # As on a replica: foreign keys do not ask in which order.
             self.connection.execute("set local session_replication_role = replica")
-            self.connection.execute(sql.SQL("; ").join(statements))
+            self.connection.execute(self._delete_everything)
 
 
 def prepare(run: Path) -> Owner:
