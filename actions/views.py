@@ -17,6 +17,7 @@ from actions import (
     explained,
     lifecycle,
     presentation,
+    ticket_pages,
     voting,
 )
 from actions.approval_pages import Viewer
@@ -102,6 +103,7 @@ def _of_incident(request: TenantRequest, incident: Incident) -> dict[str, Any]:
     viewer = Viewer(request.caller.actor, request.caller.verbs)
     asked = {"redrive": redrive, "approvals": approval_pages.of_incident(incident, viewer=viewer)}
     why: dict[str, Any] = {"escalations": escalation_pages.of_incident(incident)}
+    why["tickets"] = ticket_pages.of_incident(incident)
     if incident.status in OPEN and incident.decided_at is not None:
         why["why_not"] = explained.why_not(explain.of_incident(incident, now=clock.now()))
     return _panel(request, mine) | about | asked | why | {"here": "incidents"}

@@ -2,7 +2,9 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from actions.models import Delivery
 from tenants import scoping
@@ -47,6 +49,18 @@ def test_a_row_says_to_whom_of_what_and_what_came_back(desk: Client, acme: Tenan
     for said in ("#payments", incident.get_absolute_url(), "Failed", "3 tries", "answered 404"):
         assert said in shown
     assert "&lt;b&gt;no such hook" in shown
+
+
+def test_the_page_costs_the_same_however_much_it_shows(desk: Client, acme: Tenant) -> None:
+    costs = []
+    for n_rows in (2, 7):
+        for _ in range(n_rows):
+            DeliveryFactory(tenant=acme, status="failed")
+        page(desk)
+        with CaptureQueriesContext(connection) as asked:
+            page(desk)
+        costs.append(len(asked))
+    assert costs[0] == costs[1]
 
 
 def test_it_is_filtered_by_channel_and_status(desk: Client, acme: Tenant) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from actions import execution, outbox, tickets
@@ -17,8 +18,8 @@ from tenants import scoping, secrets
 from tenants.journal import SYSTEM
 from tenants.models import Tenant
 from tenants.states import Scope
-from tests.cast import Api, Travel, journal_of, key_of
-from tests.factories import ChannelFactory, IncidentFactory
+from tests.cast import Api, Travel, journal_of, key_of, signed_in
+from tests.factories import ChannelFactory, IncidentFactory, TicketFactory
 from tests.support.receiver import Received, Receiver, Reply
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,6 +87,23 @@ def test_a_person_asks_for_a_ticket_and_gets_its_link(
     ticket = only_ticket(acme)
     assert (ticket.status, ticket.external_id, ticket.url) == ("open", "41", ISSUE["html_url"])
     assert "ticket_opened" in journal_of(acme, incident.pk)
+
+
+def test_the_incident_shows_its_ticket_with_its_link(
+    acme: Tenant, incident: Incident, alice: User
+) -> None:
+    tracker = ChannelFactory(tenant=acme, kind="github", name="shop issues")
+    TicketFactory(
+        tenant=acme,
+        incident=incident,
+        channel=tracker,
+        status="open",
+        external_id="41",
+        url=ISSUE["html_url"],
+    )
+    shown = signed_in(alice).get(f"/incidents/{incident.pk}/actions/").content.decode()
+    for said in (f'href="{ISSUE["html_url"]}"', "Ticket 41", "shop issues", "Open"):
+        assert said in shown
 
 
 def test_an_incident_has_one_ticket_in_one_tracker_whoever_asks(
