@@ -15,7 +15,6 @@ from actions import (
     escalation_pages,
     explain,
     explained,
-    lifecycle,
     presentation,
     ticket_pages,
     voting,
@@ -66,7 +65,7 @@ def reject(request: TenantRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @requires("act")
 def run(request: TenantRequest, pk: UUID) -> HttpResponse:
-    return _move(request, pk, "It is sent as soon as its limits allow.", lifecycle.run_now)
+    return _move(request, pk, "It is sent as soon as its limits allow.", voting.run_action)
 
 
 def _move(request: TenantRequest, pk: UUID, done: str, verb: Callable[..., Action]) -> HttpResponse:
