@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 
 from awfdrs_site.lib import clock
-from safety import breaker, killswitch, rules
+from safety import breaker, killswitch, rule_reverts, rules
 from safety.admin_forms import (
     ForceForm,
     GlobalSwitchForm,
@@ -28,6 +28,7 @@ from safety.breaker_step import Forced
 from safety.killswitch import AlreadyActive
 from safety.models import CircuitBreaker, GlobalKillSwitch, KillSwitch, RuleOverride
 from safety.presentation import names
+from safety.rule_reverts import RuleMoved
 from safety.rulefields import FIELDS
 from tenants.admin_base import (
     GuardedAdmin,
@@ -52,7 +53,7 @@ class RuleOverrideAdmin(TenantAdmin):
     list_filter = ("scope",)
     search_fields = ("target", "author", "reason")
     ordering = ("-id",)
-    actions = None
+    actions = ("revert",)
     refusals: ClassVar[dict[type[Exception], str]] = {
         IntegrityError: "Somebody else saved a version of this rule meanwhile. Look at it, then save again.",
     }
@@ -102,6 +103,16 @@ class RuleOverrideAdmin(TenantAdmin):
             now=clock.now(),
         )
         obj.__dict__.update(vars(made))
+
+    @admin.action(description="Revert to the version before", permissions=["add"])
+    def revert(self, request: HttpRequest, queryset: Any) -> None:
+        for row in queryset.order_by("id"):
+            try:
+                rule_reverts.revert(row, by=actor_of(request), now=clock.now())
+            except RuleMoved as moved:
+                say(request, str(moved), is_good=False)
+            else:
+                say(request, f"Version {row.version} of {row} is reverted.")
 
     @admin.display(description="changes")
     def difference(self, row: Any) -> str:
