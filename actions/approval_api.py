@@ -16,7 +16,7 @@ from actions.approval_serializers import (
     ApprovalFilters,
     ApprovalSerializer,
     Rejection,
-    Vote,
+    VerdictBody,
 )
 from actions.models import Approval, ApprovalVote
 from awfdrs_site.lib import clock
@@ -36,8 +36,9 @@ class OneApproval(TenantAPIView):
     subject: Approval
 
     def find(self, **kwargs: Any) -> Approval:
-        votes = Prefetch("votes", ApprovalVote.objects.order_by("at", "id"))
-        mine = Approval.objects.for_tenant(self.caller.tenant).prefetch_related(votes)
+        tenant = self.caller.tenant
+        votes = Prefetch("votes", ApprovalVote.objects.for_tenant(tenant).order_by("at", "id"))
+        mine = Approval.objects.for_tenant(tenant).prefetch_related(votes)
         return get_or_404(mine, pk=kwargs["pk"])
 
 
@@ -54,7 +55,7 @@ class ApprovalVerdict(OneApproval):
 
     verbs: ClassVar[Mapping[str, str]] = {"post": "approve"}
     act: Callable[..., Approval]
-    said: ClassVar[type[Vote]] = Vote
+    said: ClassVar[type[VerdictBody]] = VerdictBody
 
     def answer(self, pk: UUID) -> Response:
         said = self.body(self.said)
@@ -72,7 +73,7 @@ class ApprovalVerdict(OneApproval):
 class ApprovalApprove(ApprovalVerdict):
     act = staticmethod(voting.approve)
 
-    @extend_schema(request=Vote, responses=ApprovalDetailSerializer)
+    @extend_schema(request=VerdictBody, responses=ApprovalDetailSerializer)
     def post(self, request: Request, pk: UUID) -> Response:
         return self.answer(pk)
 

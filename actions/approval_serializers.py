@@ -28,7 +28,7 @@ class PlanHashField(TextField):
         return text
 
 
-class Vote(VerbSerializer):
+class VerdictBody(VerbSerializer):
     plan_hash = PlanHashField(
         required=False,
         default="",
@@ -37,7 +37,7 @@ class Vote(VerbSerializer):
     reason = ReasonField(required=False, default="", allow_blank=True)
 
 
-class Rejection(Vote):
+class Rejection(VerdictBody):
     reason = ReasonField()
 
 

@@ -30,6 +30,11 @@ _ENUM_NAMES = {
     "IncidentStatus": "incidents.states.Status",
     "ActionStatus": "actions.states.Status",
     "AttemptStatus": "actions.states.AttemptStatus",
+    "ApprovalStatus": "actions.states.ApprovalStatus",
+    "CampaignStatus": "actions.states.CampaignStatus",
+    "CampaignRunState": "actions.states.CampaignRunState",
+    "DeliveryStatus": "actions.states.DeliveryStatus",
+    "RunState": "incidents.states.RunState",
     "Working": ["ok"],
 }
 
