@@ -21,6 +21,8 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "analyzing": ("info", "activity", "Recovery under way"),
     "acknowledged": ("info", "eye", "Acknowledged"),
     "assigned": ("info", "user", "Assigned"),
+    "acknowledgement_ended": ("human", "hourglass", "Acknowledgement ended"),
+    "people_told": ("human", "arrow-up", "People told"),
     "escalated": ("bad", "arrow-up", "Escalated"),
     "resolved": ("good", "check", "Resolved"),
     "ignored": ("", "eye-off", "Ignored"),

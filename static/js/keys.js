@@ -51,16 +51,14 @@
     back: () => follow("[data-back]"),
     "next-incident": () => follow("[data-next-incident]"),
     "previous-incident": () => follow("[data-previous-incident]"),
-    incidents: () => follow("[data-go=incidents]"),
-    runs: () => follow("[data-go=runs]"),
-    approvals: () => follow("[data-go=approvals]"),
-    "kill-switches": () => follow("[data-go=kill-switches]"),
     stop: () => follow("[data-stop]"),
     theme: () => follow("[data-theme-switch]"),
     help: () => document.dispatchEvent(new CustomEvent("dialog:show", { detail: "help-sheet" })),
   };
 
-  const run = (name) => (DOES[name] ? DOES[name]() : verb(name));
+  // A place of the menu is gone to by its name.
+  const place = (name) => document.querySelector(`[data-go="${name}"]`);
+  const run = (name) => (DOES[name] ? DOES[name]() : place(name) ? place(name).click() : verb(name));
 
   const isTyping = (target) =>
     target.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
