@@ -315,6 +315,7 @@ SPECTACULAR_SETTINGS = {
         "CampaignRunState": "actions.states.CampaignRunState",
         "RunState": "incidents.states.RunState",
         "ApprovalStatus": "actions.states.ApprovalStatus",
+        "DeliveryStatus": "actions.states.DeliveryStatus",
         "EventStatus": ["accepted"],
         "EventVerdict": ["accepted", "replayed", "rejected"],
         "Liveness": ["ok"],
