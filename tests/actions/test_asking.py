@@ -1,115 +1,158 @@
-"""What people ask for on an incident goes through the same gates, and control actions are done at once."""
+"""Asking for permission: what shares its terms is asked once, and what was edited afterwards was never allowed."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from actions.models import Action
-from incidents.models import Incident, Run
+from actions import approvals, terms
+from actions.models import Action, Approval
+from actions.states import ApprovalStatus, Status
 from tenants import scoping
-from tenants.models import Tenant
-from tenants.states import Scope
-from tests.cast import Api, key_of
-from tests.factories import (
-    ActionFactory,
-    AffectedRunFactory,
-    IncidentFactory,
-    VendorFactory,
-    WorkflowFactory,
-)
+from tenants.journal import SYSTEM
+from tenants.models import Tenant, Workflow
+from tests.cast import journal_of
+from tests.factories import ActionFactory, IncidentFactory, RunFactory, WorkflowFactory
 
 pytestmark = pytest.mark.django_db
 
+POLICY = {"enabled": True, "max_retries": 3, "backoff_strategy": "fixed", "initial_delay_ms": 2000}
 
-@pytest.fixture
-def incident(acme: Tenant) -> Incident:
-    """One hurt run of a workflow that can be asked again."""
-    workflow = WorkflowFactory(tenant=acme, retry_url="https://example.org/again")
-    vendor = VendorFactory(tenant=acme, name="stripe")
-    incident = IncidentFactory(
-        tenant=acme, workflow=workflow, vendor=vendor, status="escalated", unrecovered_runs=1
+
+def refunds(tenant: Tenant) -> Any:
+    """An incident of a workflow that nobody may call twice unasked."""
+    workflow = WorkflowFactory(
+        tenant=tenant, slug="refunds", retry_url="https://refunds.example/retry", idempotent="no"
     )
-    AffectedRunFactory(tenant=acme, incident=incident)
-    return incident
+    return IncidentFactory(tenant=tenant, workflow=workflow, error_code="timeout")
 
 
-def ask(tenant: Tenant, incident: Incident, kind: str, *scopes: Scope, **parameters: Any) -> Any:
-    body = {"action_type": kind, "parameters": parameters}
-    api = Api(key_of(tenant, Scope.READ, Scope.OPERATE, *scopes))
-    return api.post(f"/api/v1/incidents/{incident.pk}/actions", body)
+def waiting(incident: Any, **fields: Any) -> Action:
+    run = RunFactory(tenant=incident.tenant, workflow=incident.workflow, incident=incident)
+    given = {"status": Status.AWAITING_APPROVAL, "policy": POLICY, "requested_by": "AWFDRS"}
+    return ActionFactory(tenant=incident.tenant, incident=incident, run=run, **(given | fields))
 
 
-def actions_of(tenant: Tenant) -> list[Action]:
+def ask(*actions: Action) -> None:
+    with scoping.bound(actions[0].tenant_id) as now:
+        approvals.ask(actions, by=SYSTEM, now=now)
+
+
+def asked(tenant: Tenant) -> list[Approval]:
     with scoping.bound(tenant.pk):
-        return list(Action.objects.for_tenant(tenant).order_by("id"))
+        return list(Approval.objects.for_tenant(tenant).order_by("created_at", "id"))
 
 
-def test_the_only_hurt_run_is_retried_without_being_named(acme: Tenant, incident: Incident) -> None:
-    answer = ask(acme, incident, "retry")
-    assert answer.status_code == 201
-    [action] = actions_of(acme)
-    assert (action.action_type, action.status, action.attempts_max) == ("retry", "pending", 1)
-    assert action.requested_by_id != ""
-    ask(acme, incident, "retry")  # asked twice, it comes forward and is not made twice
-    assert len(actions_of(acme)) == 1
+def fresh(action: Action) -> Action:
+    with scoping.bound(action.tenant_id):
+        return (
+            Action.objects.for_tenant(action.tenant_id).select_related("approval").get(pk=action.pk)
+        )
 
 
-def test_a_retry_that_is_planned_comes_forward(acme: Tenant, incident: Incident) -> None:
-    with scoping.bound(acme.pk):
-        run = Run.objects.for_tenant(acme).get(incident=incident)
-    planned = ActionFactory(tenant=acme, incident=incident, run=run, status="failed")
-    answer = ask(acme, incident, "retry", run=str(run.pk))
-    assert (answer.status_code, answer.json()["id"]) == (201, str(planned.pk))
-    assert answer.json()["status"] == "pending"
+def edit(workflow: Workflow, **fields: Any) -> None:
+    with scoping.bound(workflow.tenant_id):
+        Workflow.objects.for_tenant(workflow.tenant_id).filter(pk=workflow.pk).update(**fields)
 
 
-def test_a_workflow_that_cannot_be_asked_is_not(acme: Tenant, incident: Incident) -> None:
-    with scoping.bound(acme.pk):
-        incident.workflow.retry_url = ""
-        incident.workflow.save()
-    answer = ask(acme, incident, "retry")
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["detail"] == "The workflow has no retry_url."
+def allow(approval: Approval, *actions: Action) -> None:
+    """As if people had approved it."""
+    with scoping.bound(approval.tenant_id):
+        rows = Approval.objects.for_tenant(approval.tenant_id).filter(pk=approval.pk)
+        rows.update(status=ApprovalStatus.APPROVED, plan_hash="x" * 64)
+        mine = Action.objects.for_tenant(approval.tenant_id)
+        mine.filter(pk__in=[action.pk for action in actions]).update(
+            status=Status.PENDING, parameters={"approved_by": "ann"}
+        )
 
 
-def test_a_dry_run_makes_nothing(acme: Tenant, incident: Incident) -> None:
-    api = Api(key_of(acme, Scope.READ, Scope.OPERATE))
-    path = f"/api/v1/incidents/{incident.pk}/actions?dry_run=true"
-    answer = api.post(path, {"action_type": "retry"})
-    assert (answer.status_code, answer.json()["dry_run"]) == (200, True)
-    assert actions_of(acme) == []
+def standing(action: Action) -> approvals.Standing:
+    with scoping.bound(action.tenant_id):
+        return approvals.standing(fresh(action))
 
 
-def test_controls_need_their_own_scope_and_are_done_at_once(
-    acme: Tenant, incident: Incident
+def test_actions_of_the_same_terms_are_asked_once_and_asking_again_changes_nothing(
+    acme: Tenant,
 ) -> None:
-    assert ask(acme, incident, "circuit_breaker_open", reason="down").status_code == 403
-    opened = ask(acme, incident, "circuit_breaker_open", Scope.CONFIGURE, reason="down")
-    assert (opened.status_code, opened.json()["status"]) == (201, "completed")
-    stop = ask(acme, incident, "kill_switch_activate", Scope.CONFIGURE, reason="look")
-    assert (stop.status_code, stop.json()["status"]) == (201, "completed")
-    again = ask(acme, incident, "kill_switch_activate", Scope.CONFIGURE, reason="look")
-    assert (again.status_code, again.json()["code"]) == (409, "conflict")
-    switch = stop.json()["result"]["switch"]
-    lifted = ask(
-        acme, incident, "kill_switch_deactivate", Scope.CONFIGURE, reason="ok", switch=switch
+    incident = refunds(acme)
+    first, second = waiting(incident), waiting(incident)
+    ask(first, second)
+    ask(first, second)
+    ask(third := waiting(incident))
+    [approval] = asked(acme)
+    assert {fresh(action).approval_id for action in (first, second, third)} == {approval.pk}
+    assert approval.terms["call"] == "https://refunds.example/retry"
+    assert approval.terms["delays_seconds"] == [2, 2, 2]
+    assert (approval.status, approval.quorum) == ("waiting", 1)
+    assert approval.expires_at == approval.created_at + timedelta(hours=24)
+    assert journal_of(acme, approval.pk) == ["asked"]
+
+
+def test_other_terms_or_another_requester_are_asked_apart(acme: Tenant) -> None:
+    incident = refunds(acme)
+    ask(
+        waiting(incident),
+        waiting(incident, policy=POLICY | {"max_retries": 9}),
+        waiting(incident, requested_by="alice", requested_by_id="7"),
+        waiting(incident, requested_by="alice", requested_by_id="8"),
     )
-    assert lifted.status_code == 201
+    assert len(asked(acme)) == 4
 
 
-@pytest.mark.parametrize("scope", ["global", "action_type", ""])
-def test_an_incident_stops_its_own_things_alone(
-    acme: Tenant, incident: Incident, scope: str
+def test_what_does_not_wait_is_not_asked_about(acme: Tenant) -> None:
+    action = waiting(refunds(acme), status=Status.PENDING)
+    ask(action)
+    assert asked(acme) == []
+    assert standing(action) == approvals.Standing(is_approved=False)
+
+
+def test_only_an_approval_that_holds_allows(acme: Tenant) -> None:
+    incident = refunds(acme)
+    action = waiting(incident)
+    ask(action)
+    assert not standing(action).is_approved
+    [approval] = asked(acme)
+    allow(approval, action)
+    assert standing(action) == approvals.Standing(is_approved=True)
+    edit(incident.workflow, retry_url="https://elsewhere.example/")
+    assert standing(action) == approvals.Standing(
+        False, {"call": ["https://refunds.example/retry", "https://elsewhere.example/"]}
+    )
+
+
+def test_an_edit_voids_the_approval_with_its_diff_and_all_it_let_run_asks_again(
+    acme: Tenant,
 ) -> None:
-    answer = ask(
-        acme, incident, "kill_switch_activate", Scope.CONFIGURE, reason="look", scope=scope
-    )
-    assert answer.status_code == (201 if scope == "" else 422)
+    incident = refunds(acme)
+    first, second, held, done = (waiting(incident) for _ in range(4))
+    ask(first, second, held, done)
+    [approval] = asked(acme)
+    allow(approval, first, second, held)
+    edit(incident.workflow, idempotent="key")
+    with scoping.bound(acme.pk) as now:
+        mine = Action.objects.for_tenant(acme)
+        mine.filter(pk=first.pk).update(status=Status.AWAITING_APPROVAL)  # its start says so
+        mine.filter(pk=held.pk).update(lease_token=7, lease_until=now)  # a worker has it
+        mine.filter(pk=done.pk).update(status=Status.COMPLETED)
+    ask(first)
+    old, new = asked(acme)
+    assert (old.status, old.void_reason) == ("void", {"idempotent": ["no", "key"]})
+    assert [fresh(action).approval for action in (first, second)] == [new, new]
+    assert [fresh(action).status for action in (held, done)] == ["pending", "completed"]
+    assert journal_of(acme, old.pk) == ["asked", "voided"]
+    assert journal_of(acme, second.pk) == ["awaits_approval"]
+    # the one that the worker had comes later and joins
+    assert not standing(held).is_approved
+    with scoping.bound(acme.pk):
+        mine.filter(pk=held.pk).update(status=Status.AWAITING_APPROVAL)
+    ask(held)
+    assert fresh(held).approval == new
 
 
-def test_only_a_retry_of_the_incident_is_rolled_back(acme: Tenant, incident: Incident) -> None:
-    other = ActionFactory(tenant=acme, status="completed")
-    assert ask(acme, incident, "rollback", action=str(other.pk)).status_code == 422
-    ours = ActionFactory(tenant=acme, incident=incident, status="pending")
-    refused = ask(acme, incident, "rollback", action=str(ours.pk))
-    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+def test_a_longer_plan_has_another_hash_and_its_beginning_keeps_its_own(acme: Tenant) -> None:
+    ids = sorted(waiting(refunds_of).pk for refunds_of in [refunds(acme)] * 3)
+    whole = list(terms.plan_hashes("t" * 64, ids))
+    assert [pk for pk, _ in whole] == ids
+    assert list(terms.plan_hashes("t" * 64, ids[:2])) == whole[:2]
+    assert len({digest for _, digest in whole}) == 3
+    assert list(terms.plan_hashes("u" * 64, ids)) != whole
