@@ -87,7 +87,7 @@ def escalation(
         Action(
             tenant_id=incident.tenant_id,
             action_type=ActionType.ESCALATE,
-            dedupe_key=f"{kind}:{incident.pk}:{incident.regression_count}",
+            dedupe_key=f"{kind}:{incident.pk}:{incident.opened_at.isoformat()}",
             incident=incident,
             decision=decision,
             workflow_id=incident.workflow_id,

@@ -6,6 +6,7 @@ from actions import (
     approval_sweeps,
     campaign_stages,
     escalation_audit,
+    escalation_sweeps,
     escalations,
     execution,
     outbox,
@@ -46,6 +47,7 @@ def advance_escalations(**_: object) -> None:
 
 @shared_task
 def audit_escalations(**_: object) -> None:
+    escalation_sweeps.tell_of_escalated()
     escalation_audit.audit()
 
 

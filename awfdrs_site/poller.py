@@ -114,7 +114,7 @@ def sweeps(
 
 def seldom() -> list[Callable[[], int]]:
     """What looks at every open incident, or asks workflows, and is in no hurry."""
-    from actions import approval_sweeps, escalation_audit, outlook, tickets
+    from actions import approval_sweeps, escalation_audit, escalation_sweeps, outlook, tickets
     from incidents import quiet, storms
 
     return [
@@ -122,6 +122,7 @@ def seldom() -> list[Callable[[], int]]:
         storms.settle_due,
         tickets.follow_due,
         approval_sweeps.keep_due,
+        escalation_sweeps.tell_of_escalated,
         escalation_audit.audit,
         ask_due,
     ]

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from actions import escalations, planning
+from actions import escalation_sweeps, escalations, planning
 from actions.models import Action, Channel, Delivery, Escalation, EscalationPolicy
 from actions.states import ActionType
+from awfdrs_site.lib import clock
 from incidents import lifecycle, storms
 from incidents.models import Incident
 from tenants import scoping
@@ -438,6 +439,39 @@ def test_one_that_came_back_is_told_anew(
     sweep_after(time_travel, minutes=5)
     assert told(acme) == ["ops", "ops", "alice"]
     assert again(first).ended_at is not None
+
+
+# --- by hand ---------------------------------------------------------------------------------
+
+
+def by_hand(incident: Incident, user: User) -> list[Action]:
+    do(lifecycle.escalate, incident, user, reason="Look at this.")
+    escalation_sweeps.tell_of_escalated()
+    with scoping.bound(incident.tenant_id):
+        mine = Action.objects.for_tenant(incident.tenant_id).filter(incident=incident)
+        return list(mine.order_by("id"))
+
+
+def test_what_a_person_escalates_is_told_once(acme: Tenant, alice: User) -> None:
+    incident = IncidentFactory(tenant=acme, planned_at=clock.read())
+    [action] = by_hand(incident, alice)
+    assert (action.action_type, action.parameters["reason"]) == ("escalate", "Look at this.")
+    assert by_hand(incident, alice) == [action]
+    assert escalation_sweeps.tell_of_escalated() == 0
+
+
+def test_what_was_opened_again_and_escalated_again_is_told_again(acme: Tenant, alice: User) -> None:
+    incident = IncidentFactory(tenant=acme, planned_at=clock.read())
+    by_hand(incident, alice)
+    do(lifecycle.resolve, incident, alice)
+    do(lifecycle.reopen, incident, alice)
+    with scoping.bound(acme.pk):
+        Incident.objects.for_tenant(acme).filter(pk=incident.pk).update(planned_at=clock.read())
+    assert len(by_hand(incident, alice)) == 2
+
+
+def test_what_a_decision_escalates_is_left_to_its_plan(acme: Tenant, alice: User) -> None:
+    assert by_hand(IncidentFactory(tenant=acme), alice) == []
 
 
 # --- storms -------------------------------------------------------------------------------------
