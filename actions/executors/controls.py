@@ -123,7 +123,7 @@ def _unforce(action: Action, *, reason: str, by: Actor, now: datetime) -> dict[s
     wanted = {name: action.previous_state.get(name, usual) for name, usual in _AUTOMATIC.items()}
     # Actions of before this version kept less: what they kept is what is compared.
     if any(found[name] != action.result[name] for name in found if name in action.result):
-        is_now = row.get_forced_display().lower() or "automatic"  # type: ignore[attr-defined]
+        is_now = row.get_forced_display().lower() or "automatic"
         raise Conflict(f"The breaker is {is_now} meanwhile.", found=found, wanted=wanted)
     until = wanted["forced_until"]
     row = breaker.force(

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from actions import execution, starting, verification
+from actions import execution, releasing, starting, verification
 from actions.execution import Claim
 from actions.executors.base import Ending, Result
 from actions.models import Action, Attempt
@@ -54,9 +54,7 @@ class ActionMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.claims: list[Claim] = []  # of workers that have not started
-        self.calls: list[
-            tuple[Claim, int]
-        ] = []  # of workers that have, with their attempt's number
+        self.calls: list[Claim] = []  # of workers that have
         self.sent: list[int] = []
 
     @initialize(
@@ -129,7 +127,7 @@ class ActionMachine(RuleBasedStateMachine):
         """Time goes by, and the sweeps find what it has changed."""
         self.world.travel(seconds=seconds)
         execution.rescue_lost()
-        verification.release_parked()
+        releasing.release_parked()
         verification.verify_due()
 
     @rule(verb=st.sampled_from(VERBS))
