@@ -27,7 +27,7 @@ from actions.serializers import (
     WorkflowSerializer,
 )
 from actions.transport import Refused, check_url
-from actions.voting import ApprovalRefused, OfCampaign, OwnRequest, PlanChanged
+from actions.vote_refusals import ApprovalRefused, OfCampaign, OwnRequest, PlanChanged
 from awfdrs_site.lib import clock
 from awfdrs_site.lib.ids import uuid7
 from awfdrs_site.lib.pagination import Listing

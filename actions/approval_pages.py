@@ -1,6 +1,6 @@
 """The only place that gathers and words what people are asked to allow."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,8 @@ from uuid import UUID
 from django.db.models import Count, Q
 from django.urls import reverse
 
-from actions import approvals, presentation, voting
+from actions import approval_plans, approvals, presentation
+from actions.approval_shapes import ApprovalDetail, ApprovalLine, AskedRun, Edit, Term, Viewer
 from actions.models import Action, Approval, ApprovalVote
 from actions.states import ApprovalStatus, Status
 from actions.terms import LABELS
@@ -17,7 +18,6 @@ from incidents.models import Incident
 from incidents.presentation import timeline
 from incidents.presentation.figures import UpTo
 from incidents.presentation.shapes import Day, Pill, Tab
-from tenants.journal import Actor
 from tenants.models import JournalEntry
 
 PAGE_SIZE = 50
@@ -33,74 +33,6 @@ PILLS = {
 }
 NOUNS = {"retry": ("retry", "retries"), "rollback": ("compensation", "compensations")}
 TABS = {"waiting": "Waiting", "decided": "Decided"}
-
-
-@dataclass(frozen=True)
-class Term:
-    label: str
-    value: str
-
-
-@dataclass(frozen=True)
-class Edit:
-    label: str
-    was: str
-    now: str
-
-
-@dataclass(frozen=True)
-class AskedRun:
-    """One action of the plan."""
-
-    run_id: str
-    run_url: str
-    action_url: str
-    pill: Pill
-    says: str
-
-
-@dataclass(frozen=True)
-class ApprovalLine:
-    """`blast` says in one sentence what approving lets out."""
-
-    id: UUID
-    url: str
-    title: str
-    call: str
-    incident: str
-    incident_title: str
-    incident_url: str
-    pill: Pill
-    is_waiting: bool
-    says: str
-    blast: str
-    requested_by: str
-    created_at: datetime
-    expires_at: datetime
-    plan_hash: str
-    may_vote: bool
-    why_not: str
-
-
-@dataclass(frozen=True)
-class ApprovalDetail:
-    line: ApprovalLine
-    approval: Approval
-    terms: tuple[Term, ...]
-    edits: tuple[Edit, ...]
-    votes: tuple[ApprovalVote, ...]
-    runs: tuple[AskedRun, ...]
-    n_actions: int
-    n_more: int
-    days: tuple[Day, ...]
-
-
-@dataclass(frozen=True)
-class Viewer:
-    """Who looks, and what they may do."""
-
-    actor: Actor
-    verbs: Collection[str]
 
 
 @dataclass(frozen=True)
@@ -232,7 +164,7 @@ def _line(approval: Approval, counts: _Counts, *, viewer: Viewer, with_plan: boo
         requested_by=approval.requested_by,
         created_at=approval.created_at,
         expires_at=approval.expires_at,
-        plan_hash=voting.plan_of(approval).plan_hash if with_plan else "",
+        plan_hash=approval_plans.plan_of(approval).plan_hash if with_plan else "",
         may_vote=is_waiting and "approve" in viewer.verbs and not why_not,
         why_not=why_not,
     )

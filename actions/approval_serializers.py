@@ -6,7 +6,7 @@ from typing import Any
 import django_filters as filters
 from rest_framework import serializers
 
-from actions import approvals, voting
+from actions import approval_plans, approvals
 from actions.models import Approval, ApprovalVote
 from actions.states import ApprovalStatus
 from awfdrs_site.lib.params import IdFilter
@@ -102,7 +102,7 @@ class ApprovalDetailSerializer(ApprovalSerializer):
         read_only_fields = fields
 
     def get_plan_hash(self, approval: Approval) -> str:
-        return voting.plan_of(approval).plan_hash
+        return approval_plans.plan_of(approval).plan_hash
 
     def get_n_actions(self, approval: Approval) -> int:
         return int(approvals.members(approval).count())

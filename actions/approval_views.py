@@ -11,10 +11,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from actions import approval_pages, voting
 from actions.approval_forms import VerdictForm
-from actions.approval_pages import Viewer
+from actions.approval_shapes import Viewer
 from actions.models import Approval
 from actions.states import ApprovalStatus
-from actions.voting import VoteRefused
+from actions.vote_refusals import VoteRefused
 from awfdrs_site.lib import clock, htmx, params
 from awfdrs_site.lib.htmx import Toast
 from tenants.access import TenantRequest, requires

@@ -7,7 +7,7 @@ import django_filters as filters
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from actions import explain, voting
+from actions import approval_plans, explain
 from actions.explain import Explanation
 from actions.models import Action, Attempt
 from actions.states import ActionType, Status
@@ -127,7 +127,7 @@ class ActionDetailSerializer(ActionSerializer):
         read_only_fields = fields
 
     def get_plan_hash(self, action: Action) -> str:
-        return voting.plan_of_action(action).plan_hash
+        return approval_plans.plan_of_action(action).plan_hash
 
     @extend_schema_field(GateSerializer(many=True))
     def get_gates(self, action: Action) -> Any:

@@ -19,11 +19,11 @@ from actions import (
     ticket_pages,
     voting,
 )
-from actions.approval_pages import Viewer
+from actions.approval_shapes import Viewer
 from actions.lifecycle import ActionRefused
 from actions.models import Action
 from actions.querysets import ActionQuerySet
-from actions.voting import VoteRefused
+from actions.vote_refusals import VoteRefused
 from awfdrs_site.lib import clock, htmx
 from awfdrs_site.lib.htmx import Toast
 from incidents.models import Incident, Run

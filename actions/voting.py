@@ -7,66 +7,23 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.db.models import F, Func, JSONField, Value
 
-from actions import approvals, lifecycle, terms
+from actions import approval_plans, approvals, lifecycle, terms
+from actions.approval_plans import Plan
 from actions.lifecycle import ActionRefused
 from actions.models import Action, Approval, ApprovalVote
 from actions.states import ActionType, ApprovalStatus, Status
+from actions.vote_refusals import ApprovalRefused, OfCampaign, OwnRequest, PlanChanged
 from incidents.states import UNRECOVERED
 from tenants import journal
 from tenants.journal import SYSTEM, Actor
 from tenants.models import Tenant
 
 RECOVERED = "The run recovered before anybody decided."
-
-
-class VoteRefused(Exception):
-    """Nobody's word counts here; the message says why."""
-
-
-class ApprovalRefused(VoteRefused):
-    """It was decided already, or it expired."""
-
-    def __init__(self, current: str) -> None:
-        self.current = current
-        super().__init__(f"This approval is {current}; nothing more can be decided about it.")
-
-
-class OfCampaign(VoteRefused):
-    """Its plan is the campaign's, and so are the votes on it."""
-
-    def __init__(self) -> None:
-        super().__init__("This belongs to a campaign: start the campaign to approve it.")
-
-
-class OwnRequest(VoteRefused):
-    """Whoever asks for something does not allow it."""
-
-    def __init__(self) -> None:
-        super().__init__("You asked for this yourself, so somebody else has to approve it.")
-
-
-class PlanChanged(VoteRefused):
-    """The plan is not the one the person saw: `changed` is {field: [then, now]}, `n_actions` how many it has."""
-
-    def __init__(self, n_actions: int, changed: dict[str, list[Any]]) -> None:
-        self.n_actions, self.changed = n_actions, changed
-        what = ", ".join(sorted(changed)) or "its actions"
-        super().__init__(f"The plan has changed since you saw it ({what}). Look at it again.")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a vote is about: the terms, and the actions up to `until_id`."""
-
-    plan_hash: str
-    until_id: UUID | None
 
 
 def approve(
@@ -80,7 +37,7 @@ def approve(
     if approval.status == ApprovalStatus.APPROVED:
         return approval
     _refuse(approval, by=by, now=now)
-    plan = plan_of(approval, seen=seen)
+    plan = approval_plans.plan_of(approval, seen=seen)
     if not _vote(approval, plan, by=by, now=now, is_for=True, reason=reason):
         return approval
     members = _close(approval, plan, members, now=now)
@@ -99,7 +56,7 @@ def reject(
     if approval.status == ApprovalStatus.REJECTED:
         return approval
     _refuse_decided(approval, now=now)
-    plan = plan_of(approval, seen=seen)
+    plan = approval_plans.plan_of(approval, seen=seen)
     _vote(approval, plan, by=by, now=now, is_for=False, reason=reason)
     members = _close(approval, plan, members, now=now)
     why = f"{by.label} rejected it" + (f": {reason}" if reason else ".")
@@ -114,25 +71,6 @@ def reject(
     )
     lifecycle.release_runs(members)
     return decide(approval, ApprovalStatus.REJECTED, by=by, now=now, runs=len(members))
-
-
-def plan_of(approval: Approval, *, seen: str = "") -> Plan:
-    """The plan that `seen` names, or the one as it stands; closed by a vote it is the same for ever.
-
-    Raises PlanChanged.
-    """
-    mine = approvals.members(approval)
-    if approval.plan_hash:
-        plans = [Plan(approval.plan_hash, approval.until_id)]
-    else:
-        ids = mine.order_by("id").values_list("pk", flat=True)
-        hashes = terms.plan_hashes(approval.terms_hash, ids)
-        plans = [Plan(plan_hash, until) for until, plan_hash in hashes]
-    plans = plans or [Plan(approval.terms_hash, None)]
-    found = [plan for plan in plans if plan.plan_hash == seen] if seen else plans[-1:]
-    if not found:
-        raise PlanChanged(mine.count(), approvals.edited(approval))
-    return found[0]
 
 
 def approve_action(
@@ -172,14 +110,6 @@ def run_action(action: Action, *, by: Actor, now: datetime, seen: str = "") -> A
     return lifecycle.run_now(
         action, by=by, now=now, allows=needed <= 1 and not _is_requester(action, by)
     )
-
-
-def plan_of_action(action: Action) -> Plan:
-    """The plan of this action alone, under its terms as they are now."""
-    shown = terms.terms_of(action)
-    terms_hash = terms.terms_hash(shown, requested_by_id=action.requested_by_id)
-    [(until_id, plan_hash)] = terms.plan_hashes(terms_hash, [action.pk])
-    return Plan(plan_hash, until_id)
 
 
 def hold(approval: Approval) -> tuple[Approval, list[Action]]:
@@ -323,7 +253,7 @@ def _tell_how_many(approval: Approval, members: Sequence[Action], n_for: int) ->
 
 def _alone(action: Action, seen: str, *, now: datetime) -> Approval:
     """The approval of this locked action and no other that waits: its own, or one made for it and closed."""
-    plan = plan_of_action(action)
+    plan = approval_plans.plan_of_action(action)
     if seen and seen != plan.plan_hash:
         approved = action.approval.terms if action.approval else {}
         raise PlanChanged(1, terms.changes(approved, terms.terms_of(action)))

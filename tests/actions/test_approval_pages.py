@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from actions import approvals, voting
+from actions import approval_plans, approvals, vote_refusals, voting
 from actions.models import Action, Approval
 from actions.states import Status
 from incidents.models import Incident
@@ -66,7 +66,7 @@ def url(approval: Approval, verb: str = "detail") -> str:
 
 def plan_hash(approval: Approval) -> str:
     with scoping.bound(approval.tenant_id):
-        return voting.plan_of(approval).plan_hash
+        return approval_plans.plan_of(approval).plan_hash
 
 
 def statuses(tenant: Tenant) -> set[str]:
@@ -194,5 +194,5 @@ def test_a_campaigns_approval_is_the_campaigns(
     CampaignFactory(tenant=acme, incident=incident, approval=approval)
     assert page.get(url(approval)).status_code == 404
     assert "Nothing waits" in page.get("/approvals/").content.decode()
-    with scoping.bound(acme.pk) as now, pytest.raises(voting.OfCampaign):
+    with scoping.bound(acme.pk) as now, pytest.raises(vote_refusals.OfCampaign):
         voting.approve(approval, by=acting(ann), now=now)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from actions import approvals, planning, voting
+from actions import approval_plans, approvals, planning, vote_refusals, voting
 from actions.models import Action, Approval, ApprovalVote
 from actions.states import Status
 from incidents.models import Run
@@ -58,9 +58,9 @@ def vote(approval: Approval, by: Actor = ANN, **fields: Any) -> Approval:
         return voting.approve(approval, by=by, now=now, **fields)
 
 
-def plan(approval: Approval) -> voting.Plan:
+def plan(approval: Approval) -> approval_plans.Plan:
     with scoping.bound(approval.tenant_id):
-        return voting.plan_of(approval)
+        return approval_plans.plan_of(approval)
 
 
 def change(tenant: Tenant, **fields: Any) -> None:
@@ -135,10 +135,10 @@ def test_a_plan_that_is_not_the_one_seen_is_refused_and_says_what_changed(
 ) -> None:
     fail(acme, "run-1", "run-2")
     [approval] = asked(acme)
-    with pytest.raises(voting.PlanChanged):
+    with pytest.raises(vote_refusals.PlanChanged):
         vote(approval, seen="0" * 64)
     edit(refunds, idempotent="key")
-    with pytest.raises(voting.PlanChanged) as refused:
+    with pytest.raises(vote_refusals.PlanChanged) as refused:
         vote(approval, seen=plan(approval).plan_hash)
     assert (refused.value.n_actions, refused.value.changed) == (2, {"idempotent": ["no", "key"]})
     assert statuses(acme) == {"awaiting_approval": 2}
@@ -148,11 +148,11 @@ def test_a_plan_that_is_not_the_one_seen_is_refused_and_says_what_changed(
 def test_whoever_asked_does_not_approve_and_may_withdraw(acme: Tenant) -> None:
     action = waiting(acme, requested_by="alice", requested_by_id=ALICE.id)
     [approval] = asked(acme)
-    with pytest.raises(voting.OwnRequest):
+    with pytest.raises(vote_refusals.OwnRequest):
         vote(approval, by=ALICE)
     with scoping.bound(acme.pk) as now:
         for verb in (voting.approve_action, voting.run_action):
-            with pytest.raises(voting.OwnRequest):
+            with pytest.raises(vote_refusals.OwnRequest):
                 verb(action, by=ALICE, now=now)
     assert statuses(acme) == {"awaiting_approval": 1}
     with scoping.bound(acme.pk) as now:
@@ -212,7 +212,7 @@ def test_what_is_decided_or_expired_is_not_decided_again(
     waiting(acme)
     [approval] = asked(acme)
     time_travel(hours=25)
-    with scoping.bound(acme.pk) as now, pytest.raises(voting.ApprovalRefused) as refused:
+    with scoping.bound(acme.pk) as now, pytest.raises(vote_refusals.ApprovalRefused) as refused:
         getattr(voting, verb)(approval, by=ANN, now=now, reason="late")
     assert refused.value.current == "expired"
 
@@ -221,10 +221,10 @@ def test_one_action_is_approved_without_its_group(acme: Tenant) -> None:
     incident = IncidentFactory(tenant=acme)
     one, other = waiting(acme, incident), waiting(acme, incident)
     with scoping.bound(acme.pk) as now:
-        seen = voting.plan_of_action(Action.objects.for_tenant(acme).get(pk=one.pk))
+        seen = approval_plans.plan_of_action(Action.objects.for_tenant(acme).get(pk=one.pk))
         voting.approve_action(one, by=ANN, now=now, seen=seen.plan_hash)
         voting.approve_action(one, by=ALICE, now=now)
-        with pytest.raises(voting.PlanChanged):
+        with pytest.raises(vote_refusals.PlanChanged):
             voting.approve_action(other, by=ANN, now=now, seen=seen.plan_hash)
     group, own = asked(acme)
     assert (group.status, own.status) == ("waiting", "approved")

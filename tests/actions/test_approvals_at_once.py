@@ -2,7 +2,7 @@
 
 import pytest
 
-from actions import approvals, voting
+from actions import approval_plans, approvals, voting
 from actions.models import Action, Approval
 from actions.states import Status
 from tenants import scoping
@@ -58,7 +58,7 @@ def test_what_is_asked_while_people_vote_is_not_let_through() -> None:
         for _ in range(4)
     ]
     with scoping.bound(acme.pk):
-        seen = voting.plan_of(approval).plan_hash
+        seen = approval_plans.plan_of(approval).plan_hash
 
     def work(number: int) -> None:
         with scoping.bound(acme.pk, durable=True) as now:

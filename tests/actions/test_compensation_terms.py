@@ -2,7 +2,7 @@
 
 import pytest
 
-from actions import approval_sweeps, execution, lifecycle, voting
+from actions import approval_sweeps, execution, lifecycle, vote_refusals, voting
 from actions.lifecycle import ActionRefused
 from actions.models import Action
 from actions.states import Status
@@ -22,7 +22,10 @@ def asked(acme: Tenant) -> Action:
 
 
 def test_who_asked_for_it_does_not_allow_it_by_running_it(asked: Action) -> None:
-    with scoping.bound(asked.tenant_id) as now, pytest.raises((ActionRefused, voting.VoteRefused)):
+    with (
+        scoping.bound(asked.tenant_id) as now,
+        pytest.raises((ActionRefused, vote_refusals.VoteRefused)),
+    ):
         lifecycle.run_now(again(asked), by=ALICE, now=now)
     assert again(asked).status == Status.AWAITING_APPROVAL
 
