@@ -12,7 +12,7 @@ from actions.models import Action, Attempt
 from actions.states import ASKS_WORKFLOW, ActionType, Status, Verification
 from awfdrs_site.lib import metrics
 from incidents.states import RunState
-from safety import breaker, gate, limits
+from safety import breaker, budget, gate, limits
 from safety.breaker import Admitted
 from tenants import journal, scoping
 from tenants.journal import SYSTEM
@@ -129,6 +129,8 @@ def _begin(action: Action, admitted: Admitted | None, *, token: int, now: dateti
         action, Status.IN_PROGRESS, "started", by=SYSTEM, now=now, attempt=action.attempts_made
     )
     if action.action_type == ActionType.RETRY:
+        if action.vendor is not None:
+            budget.spend(action.vendor, is_of_campaign=action.campaign_id is not None, now=now)
         run = lifecycle.run_of(action, lock=True)
         run.attempted_at, run.state = now, RunState.RETRY_SCHEDULED
         run.version += 1

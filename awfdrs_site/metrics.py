@@ -129,6 +129,19 @@ READS = (
         """,
     ),
     Read(
+        "retry_amplification",
+        GaugeMetricFamily,
+        "Calls of the last hour for each that a workflow made by itself: 1 is no retry; campaigns are apart.",
+        ("tenant_id", "vendor"),
+        """
+        select counted.tenant_id, vendor.name,
+               1 + sum(counted.retries)::float8 / greatest(sum(counted.originals), 1)
+        from safety_vendorminute counted join tenants_vendor vendor
+          on vendor.tenant_id = counted.tenant_id and vendor.id = counted.vendor_id
+        where counted.at > date_trunc('minute', awf_now()) - interval '1 hour' group by 1, 2
+        """,
+    ),
+    Read(
         "escalations",
         CounterMetricFamily,
         "Escalations planned.",

@@ -6,6 +6,8 @@ from django.db import models
 from django.urls import reverse
 
 from awfdrs_site.lib.ids import uuid7
+from safety.limit_models import RulePause as RulePause
+from safety.limit_models import VendorMinute as VendorMinute
 from safety.states import BreakerStatus, Forced, RuleScope, SwitchScope
 from tenants.models import TenantKey, TenantOwned, Vendor
 

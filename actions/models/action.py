@@ -37,6 +37,8 @@ class Action(TenantOwned):
     result = models.JSONField(default=dict)
     attempts_made = models.PositiveIntegerField(default=0)
     attempts_max = models.PositiveIntegerField(default=1)
+    # what let it start by itself; the default is the database's too, for workers of the release before
+    rule = models.CharField(max_length=210, blank=True, default="", db_default="")
     run_at = models.DateTimeField()
     lease_token = models.BigIntegerField(null=True)
     lease_until = models.DateTimeField(null=True)
@@ -115,6 +117,12 @@ class Action(TenantOwned):
                 condition=models.Q(status__in=UNSETTLED)
                 | models.Q(verification=Verification.PENDING),
                 name="action_open",
+            ),
+            # what one rule set off within the hour
+            models.Index(
+                fields=["tenant", "rule", "-started_at"],
+                condition=models.Q(rule__gt=""),
+                name="action_of_rule",
             ),
             # calls under way, against their caps
             models.Index(

@@ -10,6 +10,8 @@ from django.test import Client, RequestFactory, override_settings
 from prometheus_client.parser import text_string_to_metric_families
 
 from awfdrs_site.lib import metrics
+from safety import budget
+from tenants import scoping
 from tenants.models import Tenant
 from tests.cast import decide_all, digest_all, key_of, post_event, submit
 from tests.factories import ActionFactory, AttemptFactory, BreakerFactory, VendorFactory
@@ -77,6 +79,9 @@ def test_rows_tell_what_workers_did(client: Client, acme: Tenant) -> None:
     BreakerFactory(tenant=acme, vendor=vendor, state="half_open", epoch=7)
     now = {"status": "completed", "settled_at": "2026-01-01T00:00:00Z"}
     AttemptFactory(tenant=acme, action=ActionFactory(tenant=acme, **now), status="succeeded")
+    with scoping.bound(acme.pk) as moment:
+        budget.spend(vendor, is_of_campaign=False, now=moment)
+        budget.hear(vendor, 4, now=moment)
     text, mine = read(client), {"tenant_id": str(acme.pk)}
     assert value(text, "incidents_detected_total", **mine, severity="high") == 1
     assert value(text, "incidents_by_severity", **mine, severity="high") == 1
@@ -84,6 +89,7 @@ def test_rows_tell_what_workers_did(client: Client, acme: Tenant) -> None:
     assert value(text, "circuit_breaker_state", **mine, vendor="sendgrid", state="half_open") == 2
     assert value(text, "circuit_breaker_transitions_total", **mine, vendor="sendgrid") == 7
     assert value(text, "retry_attempts_total", **mine, attempt_number="1", result="succeeded") == 1
+    assert value(text, "retry_amplification", **mine, vendor="sendgrid") == 1.25
     executed = {"tenant": str(acme.pk), "action_type": "retry", "status": "completed"}
     assert value(text, "actions_executed_total", **executed) == 1
 

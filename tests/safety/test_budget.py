@@ -92,6 +92,39 @@ def test_calls_of_one_second_add_up_and_a_minute_later_start_anew(acme: Tenant) 
         assert dict(mine.values_list("slot", "originals")) == {0: 4, 1: 1, 59: 7}
 
 
+@pytest.mark.django_db
+def test_the_meter_tells_the_last_hour_by_minute_and_campaigns_apart(acme: Tenant) -> None:
+    vendor, quiet = VendorFactory(tenant=acme, name="a"), VendorFactory(tenant=acme, name="b")
+    with bound(acme.pk):
+        budget.hear(
+            vendor, 100, now=NOON - timedelta(minutes=60)
+        )  # out of the hour, same row as noon
+        budget.hear(vendor, 7, now=NOON - timedelta(minutes=59))
+        for seconds in (0, 30, 59):
+            budget.spend(vendor, is_of_campaign=False, now=NOON + timedelta(seconds=seconds))
+        budget.hear(vendor, 3, now=NOON)
+        budget.spend(vendor, is_of_campaign=True, now=NOON)
+        told = budget.meters(acme.pk, [vendor.pk, quiet.pk], now=NOON + timedelta(seconds=59))
+    meter = told[vendor.pk]
+    assert (meter.originals, meter.retries, meter.campaign_calls) == (10, 3, 1)
+    assert meter.amplification == 1.3
+    assert [minute.at for minute in meter.minutes] == [
+        NOON - timedelta(minutes=n) for n in range(59, -1, -1)
+    ]
+    assert (meter.minutes[0].originals, meter.minutes[-1].retries) == (7, 3)
+    assert told[quiet.pk].amplification == 1
+
+
+@pytest.mark.django_db
+def test_a_late_digest_keeps_out_of_the_newer_minute(acme: Tenant) -> None:
+    vendor = VendorFactory(tenant=acme)
+    with bound(acme.pk):
+        budget.spend(vendor, is_of_campaign=False, now=NOON)
+        budget.hear(vendor, 100, now=NOON - timedelta(hours=1))
+        meter = budget.meter(vendor, now=NOON)
+    assert (meter.originals, meter.retries) == (0, 1)
+
+
 def heard_of(tenant: Tenant, name: str = "stripe") -> int:
     with bound(tenant.pk) as now:
         vendor = Vendor.objects.for_tenant(tenant).get(name=name)
@@ -116,6 +149,9 @@ def test_the_digest_counts_what_runs_say_before_any_retry_of_theirs(acme: Tenant
     digest_all()
     # a failure, a success and a failure of no run; not what our retry caused, nor what names no vendor
     assert heard_of(acme) == 3
+    with bound(acme.pk) as now:
+        vendor = Vendor.objects.for_tenant(acme).get(name="stripe")
+        assert budget.meter(vendor, now=now).originals == 3
 
 
 @pytest.mark.django_db
