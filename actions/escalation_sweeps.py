@@ -12,11 +12,13 @@ from tenants import scoping
 
 SWEEP = 100
 
-# Of what a decision escalates, planning makes the action itself, in its turn.
+# Of what a decision escalates, planning makes the action itself, in its turn. What stood there for a day
+# before anybody looked is no news: an upgrade or a restored backup must not wake everybody.
 _UNTOLD = """
 select incident.tenant_id, incident.id
 from incidents_incident incident
 where incident.status = 'escalated' and incident.planned_at is not null
+  and incident.escalated_at > awf_now() - interval '1 day'
   and not exists (
     select from actions_action told
     where told.tenant_id = incident.tenant_id and told.incident_id = incident.id

@@ -16,7 +16,7 @@ from incidents.models import Incident
 from tenants import scoping
 from tenants.journal import SYSTEM
 from tenants.models import Membership, Tenant, Workflow
-from tests.cast import Travel, acting, journal_of
+from tests.cast import Api, Travel, acting, journal_of, key_of
 from tests.factories import (
     ChannelFactory,
     EscalationPolicyFactory,
@@ -472,6 +472,25 @@ def test_what_was_opened_again_and_escalated_again_is_told_again(acme: Tenant, a
 
 def test_what_a_decision_escalates_is_left_to_its_plan(acme: Tenant, alice: User) -> None:
     assert by_hand(IncidentFactory(tenant=acme), alice) == []
+
+
+# --- in the API -------------------------------------------------------------------------------
+
+
+def test_the_api_says_who_is_told_and_who_is_next(
+    incident: Incident, ops: Channel, alice: User, acme: Tenant
+) -> None:
+    policy(acme, ops, alice, name="nights", repeats=1)
+    escalation = escalate(incident)
+    answer = Api(key_of(acme)).get(f"/api/v1/incidents/{incident.pk}/escalations")
+    [told] = answer.json()["results"]
+    assert (told["id"], told["policy_name"], told["status"]) == (
+        str(escalation.pk),
+        "nights",
+        "running",
+    )
+    assert [step["name"] for step in told["steps"]] == ["ops", "alice"]
+    assert (told["step"], told["round"], told["next_at"] is None) == (1, 0, False)
 
 
 # --- storms -------------------------------------------------------------------------------------

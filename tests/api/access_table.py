@@ -61,6 +61,7 @@ API: dict[tuple[str, str], Row] = {
     ("POST", "incidents/<id:pk>/actions"): Row(
         "act", of="incident", body={"action_type": "escalate", "parameters": {"reason": "look"}}
     ),
+    ("GET", "incidents/<id:pk>/escalations"): Row("view", of="incident"),
     ("GET", "incidents/<id:pk>/similar"): Row("view", of="incident"),
     ("PATCH", "incidents/<id:pk>/status"): Row(
         "resolve", of="incident", body={"status": "escalated", "note": "too loud"}
@@ -101,6 +102,9 @@ API: dict[tuple[str, str], Row] = {
     ("POST", "campaigns/<id:pk>/resume"): Row("act", of="paused_campaign"),
     ("POST", "campaigns/<id:pk>/abort"): Row("act", of="planned_campaign"),
     ("POST", "actions/<id:pk>/compensate"): Row("act", of="sent_action"),
+    ("POST", "actions/<id:pk>/canary"): Row(
+        "stop", of="parked_action", body={"reason": "try one"}
+    ),
     ("GET", "deliveries"): Row("view"),
     ("POST", "deliveries/<id:pk>/resend"): Row("act", of="failed_delivery"),
     ("GET", "workflows"): Row("view"),
