@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 
 from awfdrs_site.lib import clock
-from safety import breaker, killswitch, rule_reverts, rules
+from safety import breaker, killswitch, rules
 from safety.admin_forms import (
     ForceForm,
     GlobalSwitchForm,
@@ -22,14 +22,14 @@ from safety.admin_forms import (
     end_of,
     minutes_field,
     reason_field,
-    typed,
 )
 from safety.breaker_step import Forced
 from safety.killswitch import AlreadyActive
 from safety.models import CircuitBreaker, GlobalKillSwitch, KillSwitch, RuleOverride
 from safety.presentation import names
-from safety.rule_reverts import RuleMoved
+from safety.rule_texts import differences, typed
 from safety.rulefields import FIELDS
+from safety.rules import RuleMoved
 from tenants.admin_base import (
     GuardedAdmin,
     ModelForm,
@@ -56,7 +56,11 @@ class RuleOverrideAdmin(TenantAdmin):
     actions = ("revert",)
     refusals: ClassVar[dict[type[Exception], str]] = {
         IntegrityError: "Somebody else saved a version of this rule meanwhile. Look at it, then save again.",
+        RuleMoved: "",  # says both sides itself
     }
+
+    def _message(self, refused: Exception) -> str:
+        return str(refused) if isinstance(refused, RuleMoved) else super()._message(refused)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         before = (
@@ -74,7 +78,7 @@ class RuleOverrideAdmin(TenantAdmin):
             stored = ("scope", "target", "version", "author", "reason", "created_at")
             shown: tuple[str, ...] = ("tenant", *stored, "in_full", "difference", "next_version")
         else:
-            shown = ("tenant", "scope", "target", *FIELDS, "reason")
+            shown = ("tenant", "scope", "target", *FIELDS, "reason", "seen")
         return [name for name in shown if name != "tenant" or is_platform(request)]
 
     def get_form(
@@ -89,7 +93,12 @@ class RuleOverrideAdmin(TenantAdmin):
         row = self.get_object(request, request.GET.get("from", ""))
         if row is None:
             return initial
-        told = {"tenant": row.tenant_id, "scope": row.scope, "target": row.target}
+        told = {
+            "tenant": row.tenant_id,
+            "scope": row.scope,
+            "target": row.target,
+            "seen": row.version,
+        }
         return initial | told | {key: typed(value) for key, value in row.values.items()}
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -101,6 +110,7 @@ class RuleOverrideAdmin(TenantAdmin):
             reason=obj.reason,
             by=actor_of(request),
             now=clock.now(),
+            seen=form.cleaned_data["seen"],
         )
         obj.__dict__.update(vars(made))
 
@@ -108,7 +118,7 @@ class RuleOverrideAdmin(TenantAdmin):
     def revert(self, request: HttpRequest, queryset: Any) -> None:
         for row in queryset.order_by("id"):
             try:
-                rule_reverts.revert(row, by=actor_of(request), now=clock.now())
+                rules.revert(row, by=actor_of(request), now=clock.now())
             except RuleMoved as moved:
                 say(request, str(moved), is_good=False)
             else:
@@ -297,15 +307,6 @@ class CircuitBreakerAdmin(TenantAdmin):
                 now=now,
             )
         say(request, "Done.")
-
-
-def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """What one version changes against the one before, a line a value."""
-    changed = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
-    return [
-        f"{key}: {typed(before.get(key))} → {typed(after.get(key))}"  # – is "not set"
-        for key in changed
-    ]
 
 
 def _lines(texts: list[str]) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django import forms
 from django.contrib.admin.helpers import ActionForm
 
-from safety import rulefields
+from safety import rule_texts, rulefields
 from safety.forms import ENDS, REASON_CHARACTERS
 from safety.models import GlobalKillSwitch, KillSwitch, RuleOverride
 from safety.rulefields import ValuesRefused
@@ -32,13 +32,6 @@ def minutes_field() -> forms.ChoiceField:
 
 def end_of(minutes: str, *, now: datetime) -> datetime | None:
     return now + timedelta(minutes=int(minutes)) if minutes else None
-
-
-def typed(value: object) -> str:
-    """A rule's value as people type it."""
-    if value is None:
-        return "–"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _value_field(key: str) -> forms.Field:
@@ -72,6 +65,8 @@ class RuleValuesForm(OfTenantForm):
         help_text="Slug of the workflow, name of the vendor, error code or category; empty for the tenant.",
     )
     reason = reason_field()
+    # The version that the form was filled from: another one in force is a conflict.
+    seen = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
 
     class Meta:
         model = RuleOverride
@@ -87,18 +82,10 @@ class RuleValuesForm(OfTenantForm):
 
     def _judge_target(self, scope: str) -> None:
         target = self.cleaned_data.get("target", "")
-        if scope == RuleScope.TENANT:
-            if target:
-                self.add_error("target", "A rule of the whole tenant has no target.")
-            return
-        kinds: dict[RuleScope, rulefields.Field] = {
-            RuleScope.CODE: rulefields.CODE,
-            RuleScope.CATEGORY: rulefields.Choice(rulefields.CATEGORIES),
-        }
         try:
-            kinds.get(RuleScope(scope), rulefields.NAME).check(target)
+            rule_texts.target_of(scope, target)
         except ValueError as refused:
-            self.add_error("target", f"This {refused}.")
+            self.add_error("target", str(refused))
 
     def _judge_values(self, scope: str) -> None:
         typed = {key: self.cleaned_data.get(key) for key in rulefields.FIELDS}

@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from safety import rule_reverts
+from safety import rules
 from safety.models import RuleOverride
-from safety.rule_reverts import RuleMoved
+from safety.rules import RuleMoved
 from tenants import scoping
 from tenants.journal import SYSTEM
 from tenants.models import Tenant
@@ -60,7 +60,7 @@ def test_a_rule_that_moved_meanwhile_shows_both_sides_and_stays(
     override(acme, target="stripe", retry__max_retries=9)
     page = revert(ann, slow[-1]).content.decode()
     assert "It says retry.max_retries: 9" in page
-    assert "would have put back retry.max_retries: 3" in page
+    assert "yours would have said retry.max_retries: 3" in page
     assert len(versions(acme)) == 3
 
 
@@ -69,7 +69,7 @@ def test_of_two_who_revert_at_once_one_does(acme: Tenant, slow: list[RuleOverrid
     def press(_: int) -> str:
         with scoping.bound(acme.pk) as now:
             try:
-                return str(rule_reverts.revert(slow[-1], by=SYSTEM, now=now).version)
+                return str(rules.revert(slow[-1], by=SYSTEM, now=now).version)
             except RuleMoved:
                 return "moved"
 

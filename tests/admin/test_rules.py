@@ -101,6 +101,15 @@ def test_two_writers_of_one_version_get_the_form_again(
     assert "Somebody else saved a version" in response.content.decode()
 
 
+def test_a_version_that_was_not_looked_at_is_not_replaced(ann: User, acme: Tenant) -> None:
+    override(acme, target="stripe", retry__max_retries=3)
+    override(acme, target="stripe", retry__max_retries=9)  # while ann had version 1 before her
+    page = send(client_of(ann), seen="1", retry__max_retries="7").content.decode()
+    assert "It says retry.max_retries: 9; yours would have said retry.max_retries: 7" in page
+    assert len(versions(acme)) == 2
+    assert send(client_of(ann), seen="2", retry__max_retries="7").status_code == 302
+
+
 def test_the_list_tells_what_each_version_changed(ann: User, acme: Tenant) -> None:
     override(acme, target="stripe", retry__max_retries=3)
     override(acme, target="stripe", retry__max_retries=4, retry__enabled=False)
