@@ -142,6 +142,7 @@ def settle(claim: Claim, result: Result) -> Action | None:
                 now=now,
                 call_id=str(action.pk),
                 epoch=attempt.breaker_epoch,
+                latency_ms=result.latency_ms,
                 cause="our own retries",
             )
     return action

@@ -25,6 +25,7 @@ from incidents import (
     grouping,
     hours,
     inbox,
+    judging,
     learning,
     lifecycle,
     outcome_rules,
@@ -136,7 +137,7 @@ def _write(tenant_id: UUID, readings: Sequence[Reading], *, now: datetime) -> No
     hours.count(tenant_id, readings, incidents)
     for incident in touched.recovered:
         _resolve(incident, touched, now=now)
-    _tell_safety(readings, incidents, vendors, touched, now=now)
+    _tell_safety(tenant_id, readings, incidents, vendors, touched, now=now)
     grouping.number(tenant_id, [*incidents.values(), *grown])
     for incident in [*incidents.values(), *grown]:
         journal.announce(incident)
@@ -223,6 +224,7 @@ def _all_recovered(n_runs: int) -> str:
 
 
 def _tell_safety(
+    tenant_id: UUID,
     readings: Sequence[Reading],
     incidents: Mapping[str, Incident],
     vendors: Mapping[str, Vendor],
@@ -237,9 +239,10 @@ def _tell_safety(
     observed: dict[UUID, list[BreakerOutcome]] = defaultdict(list)
     originals: Counter[UUID] = Counter()
     by_id = {vendor.pk: vendor for vendor in vendors.values()}
+    categories = judging.own_categories(tenant_id, readings, incidents)
     for said in readings:
         vendor = vendors.get(said.event.vendor_name)
-        if vendor is None or (outcome := _says_of_vendor(said, incidents)) is None:
+        if vendor is None or (outcome := _says_of_vendor(said, categories)) is None:
             continue
         observed[vendor.pk].append(outcome)
         run = touched.runs.get(said.run_key) if said.run_key else None
@@ -252,10 +255,10 @@ def _tell_safety(
             budget.hear(by_id[vendor_id], originals[vendor_id], now=now)
 
 
-def _says_of_vendor(said: Reading, incidents: Mapping[str, Incident]) -> BreakerOutcome | None:
+def _says_of_vendor(said: Reading, categories: Mapping[str, str]) -> BreakerOutcome | None:
     if said.outcome is Outcome.SUCCESS:
         return "success"
-    if not said.counted_as:
+    if said.signature is None:
         return None
-    counts = incidents[said.counted_as].category in breaker.COUNTED_CATEGORIES
+    counts = categories[said.signature.hash] in breaker.COUNTED_CATEGORIES
     return "failure" if counts else "ignored"

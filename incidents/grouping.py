@@ -7,12 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection
 
 from awfdrs_site.lib.ids import uuid7
-from incidents import lifecycle, signature
-from incidents.analysis import port
+from incidents import judging, lifecycle, signature
 from incidents.models import Incident
 from incidents.querysets import IncidentQuerySet
 from incidents.reading import Reading
@@ -172,20 +170,7 @@ def _row(
     facts, grouped_by = first.facts, first.signature
     assert grouped_by is not None
     described = _as_before(before) if before is not None and grouped_by.hash != hash_ else {}
-    code = rules.rulebook().codes.get(facts.error_code)
-    found = port.analyst(mode=settings.AI_MODE).classify(
-        facts,
-        code_category=code.category if code else None,
-        code_severity=str(code.values["severity"]) if code else None,
-    )
-    in_force = rules.effective_for(
-        tenant_id=tenant_id,
-        workflow=facts.workflow,
-        vendor=facts.vendor,
-        error_code=facts.error_code,
-        category=found.category,
-        known=known,
-    )
+    found, in_force = judging.judge(tenant_id, facts, known)
     ruled = "severity" in in_force.values and not in_force.values["severity"].source.startswith(
         "built"
     )

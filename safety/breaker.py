@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from safety import breaker_step, rules
+from safety import breaker_step, breaker_window, rules
 from safety.breaker_step import Admission, BreakerState, Outcome
+from safety.breaker_window import Tally
 from safety.effective import Effective
 from safety.models import CircuitBreaker
 from safety.ruletypes import BreakerPolicy
@@ -72,9 +73,10 @@ def record(
     now: datetime,
     call_id: str | None = None,
     epoch: int | None = None,
+    latency_ms: int | None = None,
     cause: str = "",
 ) -> None:
-    """Feed outcomes in their order: observed ones without `call_id`, our own with id and epoch."""
+    """Feed outcomes in their order: observed ones without `call_id`, our own with id, epoch and latency."""
     row = _locked(vendor)
     state, policy = state_of(row), policy_for(vendor)
     for outcome in outcomes:
@@ -85,6 +87,7 @@ def record(
             outcome=outcome,
             call_id=call_id,
             epoch=epoch,
+            latency_ms=latency_ms,
             jitter=random.random() * breaker_step.OPEN_JITTER,  # noqa: S311  # spreads re-openings
         )
     _store(row, state, now=now, cause=cause)
@@ -116,6 +119,11 @@ def force(
     return row
 
 
+def recent(row: CircuitBreaker, *, policy: BreakerPolicy, now: datetime) -> Tally:
+    """What the breaker's window holds, for people to see; empty unless it is closed."""
+    return breaker_window.tally(breaker_window.from_json(row.window), now=now, policy=policy)
+
+
 def state_of(row: CircuitBreaker) -> BreakerState:
     return BreakerState(
         state=row.state,  # type: ignore[arg-type]  # the check constraint holds it
@@ -124,8 +132,12 @@ def state_of(row: CircuitBreaker) -> BreakerState:
         opened_at=row.opened_at,
         open_until=row.open_until,
         open_count=row.open_count,
+        opened_because=row.opened_because,
+        closed_at=row.closed_at,
         probes={call: datetime.fromisoformat(until) for call, until in row.probes.items()},
         successes=row.successes,
+        slow_probes=row.slow_probes,
+        window=breaker_window.from_json(row.window),
         forced=row.forced or None,  # type: ignore[arg-type]
         forced_until=row.forced_until,
     )
@@ -157,11 +169,8 @@ def _store(
         return
     for name, value in breaker_step.as_json(state).items():
         setattr(row, name, value)
-    row.opened_at, row.open_until, row.forced_until = (
-        state.opened_at,
-        state.open_until,
-        state.forced_until,
-    )
+    for name in ("opened_at", "open_until", "closed_at", "forced_until"):
+        setattr(row, name, getattr(state, name))
     row.forced = state.forced or ""
     row.version += 1
     row.save(update_fields=[*breaker_step.as_json(state), "forced_reason", "version"])
@@ -176,4 +185,5 @@ def _store(
             after=state.state,
             open_until=state.open_until.isoformat() if state.open_until else None,
             cause=cause,
+            because=state.opened_because,
         )

@@ -1,10 +1,12 @@
 """The only rules by which one circuit breaker moves: pure steps, no clock, no rows.
 
 How a state is kept and locked is safety.breaker's business. The steps:
-1. CLOSED counts failures in a row; `failure_threshold` of them open it, a success starts over.
+1. CLOSED opens at `failure_threshold` failures in a row, and when that many failures, or slow calls, are in the
+   window and make up `failure_rate_percent`, or `slow_rate_percent`, of its calls. A success starts the row over.
 2. OPEN refuses until `open_until`, then becomes HALF_OPEN, asked or not (`tick`).
-3. HALF_OPEN leases exactly `half_open_requests` probes. That many successes close it; one failure
-   reopens it for twice as long, up to `open_growth_cap` times `timeout_seconds`.
+3. HALF_OPEN leases exactly `half_open_requests` probes. That many successes close it, unless they were slow; one
+   failure reopens it for twice as long, up to `open_growth_cap` times `timeout_seconds`. Each `timeout_seconds`
+   that it then stays closed forgets one doubling.
 4. Every move starts a new epoch; a result that carries an older one changes nothing.
 """
 
@@ -14,7 +16,9 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
-from safety.rulefiles import BreakerPolicy
+from safety import breaker_window
+from safety.breaker_window import Window
+from safety.ruletypes import BreakerPolicy
 
 Condition = Literal["closed", "open", "half_open"]
 Forced = Literal["forced_open", "forced_closed", "shadow"]
@@ -32,9 +36,13 @@ class BreakerState:
     epoch: int = 0
     opened_at: datetime | None = None
     open_until: datetime | None = None  # None while open: until a person says otherwise
-    open_count: int = 0  # openings since it was last closed
+    open_count: int = 0  # openings since it last closed for long
+    opened_because: str = ""
+    closed_at: datetime | None = None  # by its own probes
     probes: Mapping[str, datetime] = field(default_factory=lambda: _NO_PROBES)  # call -> lease end
     successes: int = 0  # of probes, while half-open
+    slow_probes: int = 0  # among those
+    window: Window = field(default_factory=Window)  # recent calls, while closed
     forced: Forced | None = None
     forced_until: datetime | None = None
 
@@ -79,17 +87,26 @@ def record(
     outcome: Outcome,
     call_id: str | None,
     epoch: int | None,
+    latency_ms: int | None = None,
     jitter: float = 0.0,
 ) -> BreakerState:
     """What became of a call. Without `call_id` it was observed, not made by us: such evidence
     counts while closed and decides nothing about our own probes. `jitter` in [0, 1)."""
+    is_slow = latency_ms is not None and 0 < policy.slow_call_ms < latency_ms
     state = tick(state, now=now, policy=policy)
     if state.is_held or (call_id is not None and epoch != state.epoch):
         return state
     if state.state == "half_open" and call_id in state.probes:
-        return _judge_probe(state, call_id, outcome, now=now, policy=policy, jitter=jitter)
-    if state.state == "closed":
-        return _count(state, outcome, now=now, policy=policy, jitter=jitter)
+        state = _probed(state, call_id, outcome, is_slow=is_slow)
+        if outcome == "failure":
+            return _open(state, "A probe failed", now=now, policy=policy, jitter=jitter)
+        return _settle_half_open(state, now=now, policy=policy, jitter=jitter)
+    if state.state == "closed" and outcome != "ignored":
+        state = _counted(
+            state, now=now, policy=policy, is_failure=outcome == "failure", is_slow=is_slow
+        )
+        fault = _fault(state, now=now, policy=policy)
+        return _open(state, fault, now=now, policy=policy, jitter=jitter) if fault else state
     return state
 
 
@@ -132,8 +149,12 @@ def as_json(state: BreakerState) -> dict[str, Any]:
         "opened_at": _iso(state.opened_at),
         "open_until": _iso(state.open_until),
         "open_count": state.open_count,
+        "opened_because": state.opened_because,
+        "closed_at": _iso(state.closed_at),
         "probes": {call: until.isoformat() for call, until in state.probes.items()},
         "successes": state.successes,
+        "slow_probes": state.slow_probes,
+        "window": breaker_window.as_json(state.window),
         "forced": state.forced,
         "forced_until": _iso(state.forced_until),
     }
@@ -142,10 +163,11 @@ def as_json(state: BreakerState) -> dict[str, Any]:
 def from_json(stored: Mapping[str, Any]) -> BreakerState:
     """The state that `as_json` wrote; keys it does not have keep their defaults."""
     known = {name: stored[name] for name in BreakerState.__dataclass_fields__ if name in stored}
-    for name in ("opened_at", "open_until", "forced_until"):
+    for name in ("opened_at", "open_until", "closed_at", "forced_until"):
         known[name] = datetime.fromisoformat(stored[name]) if stored.get(name) else None
     leases = stored.get("probes", {})
     known["probes"] = _frozen({call: datetime.fromisoformat(at) for call, at in leases.items()})
+    known["window"] = breaker_window.from_json(stored.get("window", {}))
     known["forced"] = stored.get("forced") or None
     if known.get("state", "closed") not in get_args(Condition):
         raise ValueError(f"not a breaker state: {known['state']!r}")
@@ -178,49 +200,73 @@ def _open_reason(state: BreakerState) -> str:
     return f"{name} until {state.open_until:%H:%M:%S} UTC"
 
 
-def _judge_probe(
-    state: BreakerState,
-    call_id: str | None,
-    outcome: Outcome,
-    *,
-    now: datetime,
-    policy: BreakerPolicy,
-    jitter: float,
+def _probed(
+    state: BreakerState, call_id: str | None, outcome: Outcome, *, is_slow: bool
 ) -> BreakerState:
-    if outcome == "failure":
-        return _open(state, now=now, policy=policy, jitter=jitter)
-    left = {call: until for call, until in state.probes.items() if call != call_id}
-    successes = state.successes + (outcome == "success")
-    state = replace(state, probes=_frozen(left), successes=successes)
-    return _settle_half_open(state, now=now, policy=policy)
+    """The probe gives its permit back; its success takes it along."""
+    is_success = outcome == "success"
+    return replace(
+        state,
+        probes=_frozen({call: until for call, until in state.probes.items() if call != call_id}),
+        successes=state.successes + is_success,
+        slow_probes=state.slow_probes + (is_success and is_slow),
+    )
 
 
-def _count(
-    state: BreakerState, outcome: Outcome, *, now: datetime, policy: BreakerPolicy, jitter: float
+def _counted(
+    state: BreakerState, *, now: datetime, policy: BreakerPolicy, is_failure: bool, is_slow: bool
 ) -> BreakerState:
-    if outcome == "ignored":
-        return state
-    failures = state.failures + 1 if outcome == "failure" else 0
-    state = replace(state, failures=failures)
+    window = breaker_window.add(
+        state.window, now=now, policy=policy, is_failure=is_failure, is_slow=is_slow
+    )
+    return replace(state, failures=state.failures + 1 if is_failure else 0, window=window)
+
+
+def _fault(state: BreakerState, *, now: datetime, policy: BreakerPolicy) -> str:
+    """Why it must open; nothing when it need not."""
     if state.failures >= policy.failure_threshold:
-        return _open(state, now=now, policy=policy, jitter=jitter)
-    return state
+        return f"{state.failures} failures in a row"
+    recent = breaker_window.tally(state.window, now=now, policy=policy)
+    fails, slow = policy.failure_rate_percent, policy.slow_rate_percent
+    if recent.failures >= policy.failure_threshold and recent.failure_percent >= fails:
+        return f"{recent.failures} of the last {recent.calls} calls failed"
+    if recent.slow >= policy.failure_threshold and recent.slow_percent >= slow:
+        return f"{recent.slow} of the last {recent.calls} calls were slow"
+    return ""
 
 
-def _settle_half_open(state: BreakerState, *, now: datetime, policy: BreakerPolicy) -> BreakerState:
+def _settle_half_open(
+    state: BreakerState, *, now: datetime, policy: BreakerPolicy, jitter: float = 0.0
+) -> BreakerState:
     # >=: the number of probes may have been lowered meanwhile; waiting for more would never end.
     if state.successes >= policy.half_open_requests:
-        return _closed(state)
+        slow, all_of_them = state.slow_probes, state.successes
+        if slow and 100 * slow >= policy.slow_rate_percent * all_of_them:
+            fault = f"{slow} of {all_of_them} probes were slow"
+            return _open(state, fault, now=now, policy=policy, jitter=jitter)
+        return replace(_closed(state), open_count=state.open_count, closed_at=now)
     live = {call: until for call, until in state.probes.items() if until > now}
     return state if len(live) == len(state.probes) else replace(state, probes=_frozen(live))
 
 
 def _open(
-    state: BreakerState, *, now: datetime, policy: BreakerPolicy, jitter: float
+    state: BreakerState, because: str, *, now: datetime, policy: BreakerPolicy, jitter: float
 ) -> BreakerState:
-    growth = min(2 ** min(state.open_count, 16), policy.open_growth_cap)
+    doublings = _doublings(state, now=now, policy=policy)
+    growth = min(2**doublings, policy.open_growth_cap)
     seconds = policy.timeout_seconds * growth * (1 + OPEN_JITTER * jitter)
-    return _opened(state, now=now, until=now + timedelta(seconds=seconds))
+    state = replace(state, open_count=doublings)
+    opened = _opened(state, now=now, until=now + timedelta(seconds=seconds))
+    return replace(opened, opened_because=because)
+
+
+def _doublings(state: BreakerState, *, now: datetime, policy: BreakerPolicy) -> int:
+    """How often the open time has doubled; beyond the cap there is nothing to forget one by one."""
+    doublings = min(state.open_count, policy.open_growth_cap.bit_length())
+    if state.closed_at is None:
+        return doublings
+    healthy_seconds = (now - state.closed_at).total_seconds()
+    return max(0, doublings - max(0, int(healthy_seconds // policy.timeout_seconds)))
 
 
 def _opened(state: BreakerState, *, now: datetime, until: datetime | None) -> BreakerState:
@@ -249,6 +295,7 @@ def _half_open(state: BreakerState) -> BreakerState:
         open_until=None,
         probes=_NO_PROBES,
         successes=0,
+        slow_probes=0,
     )
 
 

@@ -13,12 +13,14 @@ from typing import Any, Final
 from safety.rulefields import FIELDS, UNKNOWN, may_tune
 from safety.rulefiles import CODES_FILE, DEFAULT, POLICIES_FILE, VENDORS_FILE
 from safety.ruletypes import (
+    BlastRadius,
     BreakerPolicy,
     CodeRule,
     RateLimit,
     RetryBudget,
     RetryPolicy,
     Rulebook,
+    blast_radius_of,
     breaker_policy_of,
     rate_limit_of,
     retry_budget_of,
@@ -39,11 +41,14 @@ _BUILT_IN: Final[Mapping[str, object]] = {
     "mode": "auto",
     "timeout_seconds": 30,
     **{f"retry.{name}": value for name, value in vars(RetryPolicy()).items()},
-    "breaker.failure_threshold": BreakerPolicy.failure_threshold,
-    "breaker.timeout_seconds": BreakerPolicy.timeout_seconds,
-    "breaker.half_open_requests": BreakerPolicy.half_open_requests,
+    **{
+        f"breaker.{name}": value
+        for name, value in vars(BreakerPolicy()).items()
+        if f"breaker.{name}" in FIELDS
+    },
     **{f"rate_limit.{name}": value for name, value in vars(RateLimit()).items()},
     **{f"retry_budget.{name}": value for name, value in vars(RetryBudget()).items()},
+    **{f"blast_radius.{name}": value for name, value in vars(BlastRadius()).items()},
 }
 
 
@@ -101,6 +106,10 @@ class Effective:
     @property
     def retry_budget(self) -> RetryBudget:
         return retry_budget_of(self._plain())
+
+    @property
+    def blast_radius(self) -> BlastRadius:
+        return blast_radius_of(self._plain())
 
     @property
     def timeout_seconds(self) -> int:

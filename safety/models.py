@@ -50,7 +50,12 @@ class CircuitBreaker(TenantOwned):
     open_count = models.PositiveIntegerField(default=0)
     opened_at = models.DateTimeField(null=True)
     open_until = models.DateTimeField(null=True)
+    # The database's defaults too: workers of the release before insert rows while this one rolls out.
+    opened_because = models.CharField(max_length=200, blank=True, default="", db_default="")
+    closed_at = models.DateTimeField(null=True)
     probes = models.JSONField(default=dict)
+    slow_probes = models.PositiveIntegerField(default=0, db_default=0)
+    window = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     forced = models.CharField(max_length=15, choices=Forced.choices, blank=True)
     forced_until = models.DateTimeField(null=True)
     forced_reason = models.CharField(max_length=4000, blank=True)

@@ -21,6 +21,7 @@ STRATEGIES: Final = ("fixed", "linear", "exponential")
 JITTERS: Final = ("none", "full", "equal", "decorrelated", "factor")
 # How far a retry that the rules allow goes by itself: not at all, on paper, to a person, all the way.
 MODES: Final = ("off", "shadow", "approve", "auto")
+WINDOWS: Final = ("time", "count")
 SCOPES: Final = ("workflow", "vendor", "code", "category", "tenant")
 
 DAY_MS: Final = 86_400_000
@@ -158,10 +159,18 @@ FIELDS: Final[Mapping[str, Field]] = {
     "breaker.failure_threshold": Whole(1, 100_000),
     "breaker.timeout_seconds": Whole(1, 86_400),
     "breaker.half_open_requests": Whole(1, 1_000),
+    "breaker.window": Choice(WINDOWS),
+    "breaker.window_seconds": Whole(10, 3_600),
+    "breaker.window_calls": Whole(1, 100_000),
+    "breaker.failure_rate_percent": Number(1, 100),
+    "breaker.slow_call_ms": Whole(0, 600_000),
+    "breaker.slow_rate_percent": Number(1, 100),
     "rate_limit.requests_per_second": Number(0.01, 100_000),
     "rate_limit.burst_size": Whole(1, 100_000),
     "retry_budget.share_percent": Number(0, 100),
     "retry_budget.floor_per_minute": Whole(1, 100_000),
+    "blast_radius.max_actions_per_hour": Whole(0, 1_000_000),
+    "blast_radius.max_runs_per_hour": Whole(0, 1_000_000),
     "timeout_seconds": Whole(1, 600),
 }
 
@@ -178,8 +187,11 @@ def may_tune(scope: str, key: str) -> bool:
     """Whether an override of this scope may set this value.
 
     A breaker, a rate limit and a retry budget are one per vendor: a workflow or code that set its own would make
-    two callers disagree about the same row. A category cannot be chosen by a category.
+    two callers disagree about the same row. A category cannot be chosen by a category. A blast radius is of the rule
+    that says yes to a retry, and only codes and categories do.
     """
+    if key.startswith("blast_radius."):
+        return scope in ("code", "category", "tenant")
     if key.startswith(("breaker.", "rate_limit.", "retry_budget.")):
         return scope in ("vendor", "tenant")
     if key == "category":

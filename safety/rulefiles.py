@@ -111,9 +111,7 @@ _CODE_KEYS: Final[Keys] = {
 }
 _VENDOR_KEYS: Final[Keys] = {
     "circuit_breaker": {
-        "failure_threshold": "breaker.failure_threshold",
-        "timeout_seconds": "breaker.timeout_seconds",
-        "half_open_requests": "breaker.half_open_requests",
+        name.removeprefix("breaker."): name for name in FIELDS if name.startswith("breaker.")
     },
     "retry_policy": _POLICY_KEYS,
     "timeout_seconds": "timeout_seconds",

@@ -29,6 +29,12 @@ class BreakerPolicy:
     half_open_requests: int = 3
     probe_lease_seconds: int = 60  # a probe that has not answered by then is dead
     open_growth_cap: int = 8  # failed probes double the open time up to this multiple
+    window: str = "time"  # or "count": what the rates are taken of
+    window_seconds: int = 60
+    window_calls: int = 100
+    failure_rate_percent: float = 100.0  # all of them: only failures in a row open it
+    slow_call_ms: int = 0  # a call that takes longer is slow; 0: none is
+    slow_rate_percent: float = 100.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,14 @@ class RetryBudget:
 
     share_percent: float = 20.0
     floor_per_minute: int = 10
+
+
+@dataclass(frozen=True)
+class BlastRadius:
+    """What one rule may set off by itself in any hour before a person looks; 0: no limit."""
+
+    max_actions_per_hour: int = 0
+    max_runs_per_hour: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,6 +113,10 @@ def rate_limit_of(values: Values) -> RateLimit:
 
 def retry_budget_of(values: Values) -> RetryBudget:
     return RetryBudget(**_under("retry_budget.", values))
+
+
+def blast_radius_of(values: Values) -> BlastRadius:
+    return BlastRadius(**_under("blast_radius.", values))
 
 
 def _under(prefix: str, values: Values) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 from awfdrs_site.lib import clock, rfc3339
 from awfdrs_site.lib.failpoints import FailpointReached
 from events.models import Event, PendingEvent
-from incidents import detection, inbox, lifecycle, reading, tasks
+from incidents import detection, inbox, lifecycle, merging, reading, tasks
 from incidents.models import AffectedRun, EventLink, Incident, Run
 from incidents.reading import Reading
 from incidents.states import RunState, Status
@@ -363,6 +363,21 @@ def test_a_declined_card_says_nothing_of_the_vendor(acme: Tenant) -> None:
     submit_all(acme, [event(run_id=f"r{n}", payload=declined) for n in range(30)])
     digest_all()
     assert (breaker_of(acme).state, breaker_of(acme).failures) == ("closed", 0)
+
+
+def test_after_a_merge_a_failure_still_says_what_it_is_itself(acme: Tenant) -> None:
+    declined = failure(error_code="card_declined", error_message="No money", vendor="adyen")
+    fail(acme, "r1")  # the vendor's fault
+    fail(acme, "r2", payload=declined)
+    target, other = incidents_of(acme)
+    with bound(acme.pk) as now:
+        merging.merge(target, [other.pk], by=SYSTEM, now=now, reason="one cause")
+    fail(acme, "r3", payload=declined)
+    assert incidents_of(acme)[0].event_count == 3
+    with bound(acme.pk):
+        rows = CircuitBreaker.objects.for_tenant(acme).values_list("vendor__name", "failures")
+        # a declined card says nothing of Adyen, whatever incident counts it
+        assert dict(rows) == {"stripe": 1, "adyen": 0}
 
 
 def test_a_reported_success_starts_the_count_over(acme: Tenant) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from safety import breaker, sweeps, tasks
+from safety import breaker, rules, sweeps, tasks
 from safety.breaker_step import Outcome
 from safety.models import CircuitBreaker
 from tenants.journal import Actor
@@ -80,7 +80,7 @@ def test_it_opens_at_the_threshold_and_journals_once(acme: Tenant, stripe: Vendo
 def test_what_changes_nothing_writes_nothing(stripe: Vendor) -> None:
     observe(stripe, "failure")
     before = row_of(stripe).version
-    observe(stripe, "ignored")
+    observe(stripe, "ignored", "ignored")
     ask(stripe, "a")
     assert row_of(stripe).version == before
 
@@ -170,6 +170,55 @@ def test_the_sweep_half_opens_what_is_due_without_traffic(
     assert row_of(stripe).state == "half_open"
     assert sweeps.reset_due() == 0
     assert journal_of(acme)[-1] == "breaker_half_opened"
+
+
+def test_what_its_window_holds_is_shared_and_the_reason_is_journalled(
+    acme: Tenant, stripe: Vendor
+) -> None:
+    with bound(acme.pk) as now:
+        rules.override(
+            tenant_id=acme.pk,
+            scope="vendor",
+            target="stripe",
+            values={
+                "breaker.failure_threshold": 3,
+                "breaker.window": "count",
+                "breaker.failure_rate_percent": 50,
+                "breaker.slow_call_ms": 1000,
+                "breaker.slow_rate_percent": 75,
+            },
+            reason="they fail now and then",
+            by=ALICE,
+            now=now,
+        )
+    observe(stripe, "failure", "success", "success")
+    observe(stripe, "failure", "ignored")
+    row = row_of(stripe)
+    with bound(acme.pk) as now:
+        recent = breaker.recent(row, policy=breaker.policy_for(stripe), now=now)
+    assert (recent.calls, recent.failures, recent.failure_percent) == (4, 2, 50)
+    observe(stripe, "success", "failure")
+    assert row_of(stripe).opened_because == "3 of the last 6 calls failed"
+    with bound(acme.pk):
+        line = JournalEntry.objects.for_tenant(acme).get(verb="breaker_opened")
+    assert line.detail["because"] == "3 of the last 6 calls failed"
+
+
+def test_closed_by_its_probes_it_remembers_when(stripe: Vendor, time_travel: Travel) -> None:
+    opened(stripe)
+    assert row_of(stripe).opened_because == "10 failures in a row"
+    time_travel(seconds=OPEN_SECONDS)
+    probes = [ask(stripe, f"call-{n}").admission for n in range(PROBES)]
+    for n in range(PROBES):
+        answer(stripe, f"call-{n}", "success", epoch=probes[0].epoch)
+    closed = row_of(stripe)
+    assert closed.closed_at is not None
+    assert (closed.open_count, closed.opened_because, closed.window) == (1, "", {})
+    # down again at once: it stays open twice as long
+    opened(stripe)
+    row = row_of(stripe)
+    assert row.open_until is not None
+    assert row.open_until - closed.closed_at >= timedelta(seconds=600)
 
 
 def force(vendor: Vendor, mode: str | None, *, until: datetime | None = None) -> None:

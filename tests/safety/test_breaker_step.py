@@ -1,14 +1,10 @@
-"""One circuit breaker: closed, open, half-open, forced, against tables and a reference model."""
+"""One circuit breaker by tables: closed, its window, open, half-open, forced, stored."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from safety.breaker_step import (
     Admission,
@@ -22,7 +18,8 @@ from safety.breaker_step import (
     record,
     tick,
 )
-from safety.rulefiles import BreakerPolicy
+from safety.breaker_window import BUCKETS, Tally, tally
+from safety.ruletypes import BreakerPolicy
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLICY = BreakerPolicy(
@@ -114,6 +111,123 @@ def test_a_result_of_an_older_epoch_changes_nothing() -> None:
     assert state == CLOSED
 
 
+# --- its window --------------------------------------------------------------------------------
+
+RATES = replace(POLICY, failure_rate_percent=50, slow_call_ms=1000, slow_rate_percent=50)
+BY_COUNT = replace(RATES, window="count", window_calls=10)
+
+
+def hear(
+    state: BreakerState,
+    second: float,
+    outcome: Outcome = "failure",
+    *,
+    policy: BreakerPolicy = RATES,
+    latency_ms: int | None = None,
+) -> BreakerState:
+    return record(
+        state,
+        now=at(second),
+        policy=policy,
+        outcome=outcome,
+        call_id="own",
+        epoch=state.epoch,
+        latency_ms=latency_ms,
+    )
+
+
+def heard(letters: str, *, policy: BreakerPolicy = RATES, apart: float = 0) -> BreakerState:
+    """A letter a call: f failed, s succeeded, i says nothing, S succeeded slowly, F failed slowly."""
+    outcomes: dict[str, Outcome] = {"f": "failure", "s": "success", "i": "ignored"}
+    state = CLOSED
+    for number, letter in enumerate(letters):
+        latency_ms = 1001 if letter.isupper() else 1000
+        outcome = outcomes[letter.lower()]
+        state = hear(state, number * apart, outcome, policy=policy, latency_ms=latency_ms)
+    return state
+
+
+@pytest.mark.parametrize("policy", [RATES, BY_COUNT])
+@pytest.mark.parametrize(
+    ("calls", "because"),
+    [
+        ("fff", "3 failures in a row"),  # at any rate
+        ("sssssssfff", "3 failures in a row"),
+        ("fsfsf", "3 of the last 5 calls failed"),
+        ("sssffsf", ""),  # 3 of 7
+        ("ff", ""),  # all of them, and not enough
+        ("fsf", ""),
+        ("fiiisiifii", ""),  # user, validation and auth errors are no calls of the window
+        ("fisiifsif", "3 of the last 5 calls failed"),
+        ("SSS", "3 of the last 3 calls were slow"),
+        ("sSsSsS", "3 of the last 6 calls were slow"),
+        ("sssSsSsS", ""),
+        ("SS", ""),
+        ("FSF", "3 of the last 3 calls were slow"),  # a failure may be slow too
+    ],
+)
+def test_it_opens_when_enough_of_its_recent_calls_failed_or_were_slow(
+    policy: BreakerPolicy, calls: str, because: str
+) -> None:
+    state = heard(calls, policy=policy)
+    assert (state.state, state.opened_because) == ("open" if because else "closed", because)
+
+
+def test_as_shipped_only_failures_in_a_row_open_it() -> None:
+    assert heard("ffsffsffsffS", policy=POLICY).state == "closed"
+    assert heard("SSSSSSSSSSSS", policy=POLICY).state == "closed"
+
+
+def test_a_window_by_time_forgets_a_tenth_at_a_time() -> None:
+    state = hear(hear(CLOSED, 0), 5.9)
+    assert tally(state.window, now=at(59.9), policy=RATES) == Tally(calls=2, failures=2, slow=0)
+    assert tally(state.window, now=at(60), policy=RATES).calls == 0
+    # two failures and a success, and an hour later a third: no longer two thirds of its calls
+    later = hear(hear(state, 6, "success"), 3600, "failure")
+    assert later.state == "closed"
+    assert tally(later.window, now=at(3600), policy=RATES).calls == 1
+
+
+def test_a_window_by_count_holds_its_last_calls_however_old() -> None:
+    state = heard("fsfsssssss", policy=BY_COUNT, apart=1000)
+    assert tally(state.window, now=at(10**6), policy=BY_COUNT) == Tally(10, 2, 0)
+    assert tally(heard("fsfsssssssss", policy=BY_COUNT).window, now=NOON, policy=BY_COUNT) == Tally(
+        calls=10, failures=1, slow=0
+    )
+
+
+@pytest.mark.parametrize("n_calls", [1, 7, 15, 100, 101, 100_000])
+def test_a_window_by_count_never_holds_more_than_it_should(n_calls: int) -> None:
+    policy = replace(BY_COUNT, window_calls=n_calls)
+    state = heard("s" * 300, policy=policy)
+    found = tally(state.window, now=NOON, policy=policy).calls
+    assert min(n_calls, 300) * 0.75 - 1 < found <= n_calls
+    assert len(state.window.buckets) <= BUCKETS
+
+
+def test_a_window_that_is_measured_otherwise_starts_empty() -> None:
+    state = heard("fsf")
+    longer = replace(RATES, window_seconds=120)
+    assert tally(state.window, now=NOON, policy=longer).calls == 0
+    state = hear(state, 0, "success", policy=longer)
+    assert tally(state.window, now=NOON, policy=longer) == Tally(calls=1, failures=0, slow=0)
+
+
+def test_what_a_clock_that_ran_ahead_wrote_is_not_recent() -> None:
+    state = hear(hear(CLOSED, 3600), 0, "success")
+    assert tally(state.window, now=NOON, policy=RATES) == Tally(calls=1, failures=0, slow=0)
+
+
+def test_whoever_waited_for_the_row_joins_the_last_bucket() -> None:
+    state = hear(hear(CLOSED, 6), 5.9)
+    assert [bucket.calls for bucket in state.window.buckets] == [2]
+
+
+def test_an_empty_window_has_no_rates() -> None:
+    empty = tally(CLOSED.window, now=NOON, policy=RATES)
+    assert (empty.calls, empty.failure_percent, empty.slow_percent) == (0, 0, 0)
+
+
 # --- open --------------------------------------------------------------------------------------
 
 
@@ -189,7 +303,9 @@ def test_enough_successes_close_it() -> None:
     # a success takes its permit along: one is left, not two
     state, _ = ask(state, 11, "b")
     assert not ask(state, 11, "c")[1].allowed
-    assert settle(state, 12, "b", "success") == BreakerState(epoch=3)
+    assert settle(state, 12, "b", "success") == BreakerState(
+        epoch=3, open_count=1, closed_at=at(12)
+    )
 
 
 def test_a_probe_that_says_nothing_gives_its_permit_back() -> None:
@@ -245,6 +361,58 @@ def test_fewer_probes_than_already_succeeded_close_it() -> None:
     state = settle(state, 10, "a", "success")
     fewer = replace(POLICY, half_open_requests=1)
     assert tick(state, now=at(10), policy=fewer).state == "closed"
+
+
+@pytest.mark.parametrize(
+    ("healthy_seconds", "open_seconds"),
+    [(0, 40), (9.9, 40), (10, 20), (19.9, 20), (20, 10), (10**7, 10)],
+)
+def test_the_doubled_open_time_is_forgotten_while_it_stays_healthy(
+    healthy_seconds: float, open_seconds: float
+) -> None:
+    state, _ = ask(half_open(), 10, "a")
+    state = settle(state, 10, "a", "failure")  # opened twice: until 30
+    for call in ("b", "c"):
+        state, _ = ask(state, 30, call)
+        state = settle(state, 30, call, "success")
+    assert (state.state, state.closed_at) == ("closed", at(30))
+    for _ in range(POLICY.failure_threshold):
+        state = observe(state, 30 + healthy_seconds)
+    assert state.open_until == at(30 + healthy_seconds + open_seconds)
+
+
+def test_a_clock_set_back_forgets_nothing() -> None:
+    state = replace(CLOSED, open_count=1, closed_at=at(3600))
+    for _ in range(POLICY.failure_threshold):
+        state = observe(state, 0)
+    assert state.open_until == at(20)
+
+
+def test_slow_probes_reopen_it() -> None:
+    state = half_open()
+    for call, latency_ms in (("a", 1001), ("b", 1000)):
+        state, _ = ask(state, 10, call)
+        state = record(
+            state,
+            now=at(10),
+            policy=RATES,
+            outcome="success",
+            call_id=call,
+            epoch=state.epoch,
+            latency_ms=latency_ms,
+        )
+    assert (state.state, state.opened_because) == ("open", "1 of 2 probes were slow")
+    assert state.open_until == at(30)
+
+
+def test_fewer_slow_probes_than_its_rate_close_it() -> None:
+    state = replace(half_open(), successes=1, slow_probes=1)
+    state, _ = ask(state, 10, "b")
+    lenient = replace(RATES, slow_rate_percent=51)
+    state = record(
+        state, now=at(10), policy=lenient, outcome="success", call_id="b", epoch=2, latency_ms=1
+    )
+    assert state.state == "closed"
 
 
 # --- forced ------------------------------------------------------------------------------------
@@ -363,6 +531,8 @@ def test_a_result_from_before_a_force_is_late() -> None:
     [
         CLOSED,
         observe(CLOSED, 0),
+        heard("fsSf"),
+        heard("fsSf", policy=BY_COUNT),
         opened(),
         ask(half_open(), 10, "a")[0],
         settle(ask(half_open(), 10, "a")[0], 10, "a", "success"),
@@ -379,147 +549,3 @@ def test_a_row_without_a_word_is_closed_and_a_wrong_word_is_refused() -> None:
     assert from_json({"forced": "", "later": 1}) == CLOSED
     with pytest.raises(ValueError, match="not a breaker state: 'ajar'"):
         from_json({"state": "ajar"})
-
-
-# --- against the reference model ---------------------------------------------------------------
-
-
-@dataclass
-class Model:
-    """The breaker as simply as it can be said, in whole seconds; probes die on every look."""
-
-    threshold: int = 3
-    open_seconds: int = 10
-    permits: int = 2
-    lease_seconds: int = 5
-    state: str = "closed"
-    failures: int = 0
-    open_until: int = 0
-    openings: int = 0
-    epoch: int = 0
-    successes: int = 0
-    inflight: dict[str, int] = field(default_factory=dict)
-
-    def look(self, now: int) -> None:
-        if self.state == "open" and now >= self.open_until:
-            self.state, self.inflight, self.successes = "half_open", {}, 0
-            self.epoch += 1
-        self.inflight = {
-            call: since for call, since in self.inflight.items() if now - since < self.lease_seconds
-        }
-
-    def allow(self, now: int, call: str) -> int | None:
-        self.look(now)
-        if self.state == "open":
-            return None
-        if self.state == "half_open":
-            if len(self.inflight) + self.successes >= self.permits:
-                return None
-            self.inflight[call] = now
-        return self.epoch
-
-    def result(self, now: int, call: str | None, epoch: int | None, *, good: bool) -> None:
-        self.look(now)
-        if call is not None and epoch != self.epoch:
-            return
-        if self.state == "half_open" and call is not None:
-            if self.inflight.pop(call, None) is None:
-                return
-            if not good:
-                self.open(now)
-            else:
-                self.successes += 1
-                if self.successes >= self.permits:
-                    self.state, self.failures, self.openings = "closed", 0, 0
-                    self.epoch += 1
-        elif self.state == "closed":
-            self.failures = 0 if good else self.failures + 1
-            if self.failures >= self.threshold:
-                self.open(now)
-
-    def open(self, now: int) -> None:
-        self.openings += 1
-        self.open_until = now + self.open_seconds * min(8, 2 ** (self.openings - 1))
-        self.state, self.inflight = "open", {}
-        self.epoch += 1
-
-
-class BreakerFollowsItsModel(RuleBasedStateMachine):
-    def __init__(self) -> None:
-        super().__init__()
-        self.model = Model()
-        self.breaker = CLOSED
-        self.now = 0
-        self.calls: dict[str, int] = {}
-        self.n_calls = 0
-
-    @rule(seconds=st.integers(0, 15))
-    def wait(self, seconds: int) -> None:
-        self.now += seconds
-
-    @rule()
-    def beat(self) -> None:
-        self.model.look(self.now)
-        self.breaker = tick(self.breaker, now=at(self.now), policy=POLICY)
-
-    @rule()
-    def start(self) -> None:
-        self.n_calls += 1
-        call = f"call-{self.n_calls}"
-        epoch = self.model.allow(self.now, call)
-        self.breaker, admission = ask(self.breaker, self.now, call)
-        assert admission.allowed == (epoch is not None)
-        if epoch is not None:
-            assert admission.epoch == epoch
-            self.calls[call] = epoch
-        elif admission.retry_at is not None:
-            assert admission.retry_at > at(self.now)
-
-    @precondition(lambda self: self.calls)
-    @rule(data=st.data(), good=st.booleans())
-    def finish(self, data: Any, good: bool) -> None:
-        call = data.draw(st.sampled_from(sorted(self.calls)))
-        epoch = self.calls.pop(call)
-        self.model.result(self.now, call, epoch, good=good)
-        self.breaker = record(
-            self.breaker,
-            now=at(self.now),
-            policy=POLICY,
-            outcome="success" if good else "failure",
-            call_id=call,
-            epoch=epoch,
-        )
-
-    @rule(good=st.booleans())
-    def observe(self, good: bool) -> None:
-        self.model.result(self.now, None, None, good=good)
-        self.breaker = observe(self.breaker, self.now, "success" if good else "failure")
-
-    @precondition(lambda self: self.calls)
-    @rule(data=st.data())
-    def crash(self, data: Any) -> None:
-        """The worker dies: no result will ever come."""
-        self.calls.pop(data.draw(st.sampled_from(sorted(self.calls))))
-
-    @rule()
-    def restart(self) -> None:
-        self.breaker = from_json(json.loads(json.dumps(as_json(self.breaker))))
-
-    @invariant()
-    def same(self) -> None:
-        assert self.breaker.state == self.model.state
-        assert self.breaker.epoch == self.model.epoch
-        if self.model.state == "open":
-            assert self.breaker.open_until == at(self.model.open_until)
-
-    @invariant()
-    def never_more_probes_than_permits(self) -> None:
-        live = [until for until in self.breaker.probes.values() if until > at(self.now)]
-        assert len(live) + self.breaker.successes <= POLICY.half_open_requests
-        assert self.breaker.state == "half_open" or not live
-
-
-TestBreakerFollowsItsModel = BreakerFollowsItsModel.TestCase
-TestBreakerFollowsItsModel.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None
-)
