@@ -121,6 +121,18 @@ class Delivery(TenantOwned):
                 condition=models.Q(sent_with__isnull=False),
                 name="delivery_carried",
             ),
+            # how much of their inbox a person has not read, on every page
+            models.Index(
+                fields=["tenant", "user", "-id"],
+                condition=models.Q(user__isnull=False, read_at__isnull=True),
+                name="delivery_unread",
+            ),
+            # what the auditor says was given up
+            models.Index(
+                fields=["-id"],
+                condition=models.Q(status=DeliveryStatus.FAILED),
+                name="delivery_given_up",
+            ),
             # the log, a channel's last hour, a person's inbox
             models.Index(fields=["tenant", "-id"], name="delivery_log"),
             models.Index(fields=["tenant", "channel", "-sent_at"], name="delivery_of_channel"),
