@@ -35,6 +35,7 @@ REASONS = {
     "running": "has not failed",
     "incident_ignored": "its incident is ignored",
     "no_incident": "no incident tells its failure",
+    "rule_forbids": "a rule forbids to retry it",
     "no_retry_url": "its workflow has no retry URL",
     "in_campaign": "in another campaign that runs",
     "outcome_unknown": "what became of an earlier call is unknown",

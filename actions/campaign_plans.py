@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,8 @@ from actions.models import Campaign
 from awfdrs_site.lib import correlation
 from incidents.models import AffectedRun, Incident, Run
 from incidents.querysets import RunQuerySet
+from safety import rules
+from safety.effective import Effective
 from tenants import journal
 from tenants.journal import Actor
 
@@ -43,6 +46,7 @@ judged as (
       when run.state in ('waived', 'running') then run.state
       when incident.status = 'ignored' then 'incident_ignored'
       when incident.id is null then 'no_incident'
+      when incident.id = any(%s) then 'rule_forbids'
       when workflow.retry_url = '' then 'no_retry_url'
       when driven.run_id is not null then 'in_campaign'
       when held.is_unknown then 'outcome_unknown'
@@ -128,9 +132,11 @@ def plan(
         correlation_id=correlation.current(),
         created_at=now,
     )
+    said = _said_by_rules(runs, tenant_id)
     asked, values = runs.order_by().values("pk").distinct().query.sql_with_params()
-    _run(_FREEZE.format(asked=asked), [*values, *[tenant_id] * 4, campaign.pk])
-    _complete(campaign, terms)
+    mine = [tenant_id, tenant_id, said.forbidden, tenant_id, tenant_id]
+    _run(_FREEZE.format(asked=asked), [*values, *mine, campaign.pk])
+    _complete(campaign, terms, asked_by_rules=said.asking)
     journal.record(
         campaign,
         "campaign_planned",
@@ -144,7 +150,35 @@ def plan(
     return campaign
 
 
-def _complete(campaign: Campaign, terms: Terms) -> None:
+@dataclass(frozen=True)
+class _Said:
+    """What the rules say of the incidents in question."""
+
+    forbidden: list[UUID]  # no retry of theirs, by whomever
+    asking: list[str]  # theirs wait for a person
+
+
+def _said_by_rules(runs: RunQuerySet, tenant_id: UUID) -> _Said:
+    """Incidents of one workflow, vendor, code and category are told alike: asked once."""
+    mine = Incident.objects.for_tenant(tenant_id).select_related("workflow", "vendor")
+    told: dict[tuple[str, str, str, str], Effective] = {}
+    said = _Said([], [])
+    for incident in mine.filter(pk__in=runs.order_by().values("incident")).order_by("number"):
+        vendor = incident.vendor.name if incident.vendor else ""
+        about = (incident.workflow.slug, vendor, incident.error_code, incident.category)
+        if about not in told:
+            told[about] = rules.effective_for(
+                tenant_id=tenant_id,
+                **dict(zip(("workflow", "vendor", "error_code", "category"), about, strict=True)),
+            )
+        if not told[about].retry.enabled or told[about].mode in ("off", "shadow"):
+            said.forbidden.append(incident.pk)
+        elif told[about].mode == "approve":
+            said.asking.append(str(incident))
+    return said
+
+
+def _complete(campaign: Campaign, terms: Terms, *, asked_by_rules: Sequence[str]) -> None:
     """Give the frozen runs their stages, count them, and hash what was planned."""
     mine = [campaign.tenant_id, campaign.pk]
     counts: dict[str, int] = dict(_run(_COUNT, mine))
@@ -156,6 +190,7 @@ def _complete(campaign: Campaign, terms: Terms) -> None:
         "ineligible": counts,
         "stages": [end - start for start, end in zip([0, *ends], ends, strict=False)],
         "calls": campaigns.calls_of(campaign),
+        "asked_by_rules": list(asked_by_rules),
         "vendors": [str(row[0]) for row in _run(_VENDORS, [*mine, campaign.tenant_id])],
     }
     [[runs]] = _run(_DIGEST, mine)

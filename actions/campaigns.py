@@ -20,7 +20,7 @@ from tenants.models import Tenant, Workflow
 from tenants.states import Idempotent
 
 ABORTED = "Its campaign was aborted."
-NAMED = 5  # workflows, in one sentence
+NAMED = 5  # workflows or incidents, in one sentence
 _HELD = (Status.PENDING, Status.PARKED, Status.AWAITING_APPROVAL)
 
 
@@ -152,6 +152,8 @@ def needs_another(campaign: Campaign) -> str:
     risky = sorted(slug for slug, _, idempotent in calls if idempotent == Idempotent.NO)
     if names := ", ".join(risky[:NAMED]):
         return f"{names} does not declare that a second call is harmless."
+    if names := ", ".join(campaign.plan.get("asked_by_rules", ())[:NAMED]):
+        return f"A rule asks for approval of every retry of {names}."
     return ""
 
 

@@ -10,11 +10,13 @@ from actions.campaigns import CampaignRefused, MayNotGo
 from actions.models import Campaign, CampaignRun
 from incidents.models import Incident, Run
 from safety import breaker
+from safety.models import RuleOverride
 from tenants import scoping
 from tenants.journal import Actor
 from tenants.models import Tenant, Vendor, Workflow
 from tests.cast import Travel, journal_of
 from tests.factories import ActionFactory, CampaignFactory, CampaignRunFactory
+from tests.faults.sizes import sized
 from tests.journeys.conftest import Stage
 from tests.journeys.conftest import stage as stage
 from tests.support.campaigns import (
@@ -124,6 +126,38 @@ def test_runs_without_an_address_or_of_an_ignored_incident_are_not_eligible(stag
     assert reasons(campaign) == {"run-000": "incident_ignored"}
     with pytest.raises(MayNotGo, match="None of its runs"):
         do(campaigns.start, campaign)
+
+
+@pytest.mark.parametrize("word", [{"retry.enabled": False}, {"mode": "off"}, {"mode": "shadow"}])
+def test_what_a_rule_forbids_no_campaign_calls(stage: Stage, word: dict[str, Any]) -> None:
+    incident = fail_many(stage, 2)
+    rule(stage, **word)
+    assert reasons(planned(stage, incident)) == dict.fromkeys(
+        ("run-000", "run-001"), "rule_forbids"
+    )
+
+
+def test_a_rule_that_asks_for_approval_asks_it_of_campaigns_too(stage: Stage) -> None:
+    incident = fail_many(stage, 1)
+    rule(stage, mode="approve")
+    campaign = planned(stage, incident)
+    with pytest.raises(MayNotGo, match=f"asks for approval of every retry of {incident}"):
+        do(campaigns.start, campaign)
+    assert do(campaigns.start, campaign, by=ANN).status == "running"
+
+
+def rule(stage: Stage, **values: Any) -> None:
+    with scoping.bound(stage.tenant.pk) as now:
+        RuleOverride.objects.create(
+            tenant=stage.tenant,
+            scope="workflow",
+            target="payouts",
+            values=values,
+            version=1,
+            author="ann",
+            reason="look first",
+            created_at=now,
+        )
 
 
 def test_the_oldest_failure_comes_first(stage: Stage) -> None:
@@ -246,13 +280,15 @@ def fails_from(stage: Stage, nth: int) -> None:
     stage.receiver.answer("/retry", answering)
 
 
-@pytest.mark.longest
-def test_four_hundred_runs_whose_target_fails_from_the_tenth_call(
+RUNS = sized(small=60, full=400)
+
+
+def test_many_runs_whose_target_fails_from_the_tenth_call(
     stage: Stage, time_travel: Travel
 ) -> None:
     no_breaker(stage)
-    campaign = planned(stage, fail_many(stage, 400))
-    assert campaign.plan["stages"] == [1, 19, 80, 300]
+    campaign = planned(stage, fail_many(stage, RUNS))
+    assert campaign.plan["stages"] == {400: [1, 19, 80, 300], 60: [1, 2, 12, 45]}[RUNS]
     fails_from(stage, 10)
     do(campaigns.start, campaign)
 
@@ -276,8 +312,8 @@ def test_four_hundred_runs_whose_target_fails_from_the_tenth_call(
     campaign = drive(stage, campaign, time_travel)
     assert campaign.status == "completed"
     # every run once, none twice
-    assert len(stage.calls) == len(set(called(stage))) == 400
-    assert sum(fates(campaign).values()) == 400
+    assert len(stage.calls) == len(set(called(stage))) == RUNS
+    assert sum(fates(campaign).values()) == RUNS
     assert set(fates(campaign)) == {"recovered", "failed"}
 
 
