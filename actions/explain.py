@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db.models import Case, IntegerField, Value, When
 
-from actions import facts, outlook
+from actions import blasts, facts, outlook
 from actions.models import Action
 from actions.states import UNSETTLED, ActionType, Status
 from incidents import decisions
@@ -95,7 +95,8 @@ def _seen(action: Action, *, now: datetime) -> gate.Facts:
     seen = facts.of_action(action, now=now, lock=False)
     if action.action_type != ActionType.RETRY:
         return seen
-    seen = replace(seen, in_flight=facts.in_flight(action, now=now))
+    blast = blasts.of_action(action, seen, now=now)
+    seen = replace(seen, in_flight=facts.in_flight(action, now=now), blast=blast)
     if action.vendor is None:
         return seen
     admitted = breaker.peek(action.vendor, call_id=str(action.pk), now=now)

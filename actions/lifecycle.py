@@ -25,6 +25,7 @@ _SAVED = [
     "previous_state",
     "result",
     "attempts_made",
+    "rule",
     "run_at",
     "lease_token",
     "lease_until",

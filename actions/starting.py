@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from random import random
 from uuid import UUID
 
-from actions import approvals, calls, claiming, facts, lifecycle
+from actions import approvals, blasts, calls, claiming, facts, lifecycle
 from actions.executors.base import Call
 from actions.lifecycle import Change
 from actions.models import Action, Attempt
@@ -53,7 +53,8 @@ def _ask(action: Action, *, now: datetime) -> tuple[gate.Verdict, Admitted | Non
     if verdict.effect != "go" or action.action_type != ActionType.RETRY:
         return verdict, None
     facts.take_turn(action)
-    seen = replace(seen, in_flight=facts.in_flight(action, now=now))
+    blast = blasts.at_start(action, seen, now=now)
+    seen = replace(seen, in_flight=facts.in_flight(action, now=now), blast=blast)
     if action.vendor is None:
         return gate.check(seen), None
     admitted = breaker.admit(action.vendor, call_id=str(action.pk), now=now)

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 
+import safety.pause_admin  # noqa: F401  # its page is registered by being imported
 from awfdrs_site.lib import clock
 from safety import breaker, killswitch, rules
 from safety.admin_forms import (

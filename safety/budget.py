@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -161,7 +162,7 @@ def judge(
 
 def _minute(
     vendor: Vendor, *, now: datetime, originals: int = 0, retries: int = 0, campaign_calls: int = 0
-) -> dict[str, object]:
+) -> dict[str, Any]:
     return {
         "minute_id": uuid7(),
         "tenant": vendor.tenant_id,

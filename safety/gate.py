@@ -4,7 +4,7 @@ The facts are plain frozen values, so that the gate knows no Incident and no Act
 with its value, limit, source and when it clears. The order, which decides what an action that two gates hold does:
 1. Is there anything to do: still_needed, retry_rule, retry_url.
 2. Who stops it: kill_switch, campaign.
-3. What a person may allow: mode, auto_retry, idempotent, confidence; whether that still holds: approval; storm.
+3. What a person may allow: mode, auto_retry, idempotent, confidence; whether that holds: approval; storm, blast_radius.
 4. How often: attempts_left, backoff, run_retry_limit, vendor_retry_limit, retry_budget.
 5. How many at once: in_flight_tenant, in_flight_workflow, in_flight_vendor.
 6. What the vendor bears: circuit_breaker, vendor_rate.
@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 
 from safety.gatefacts import (
     Backoff,
+    Blast,
     Budget,
     Facts,
     InFlight,
@@ -29,6 +30,7 @@ from safety.gatefacts import (
 
 __all__ = [
     "Backoff",
+    "Blast",
     "Budget",
     "Effect",
     "Facts",
@@ -147,6 +149,8 @@ def _allowed(facts: Facts) -> Iterator[Gate]:
         yield _approval(facts.approval_changed)
     if facts.storm is not None and not facts.campaign:
         yield storm_gate(facts.storm, is_approved=facts.is_approved)
+    if facts.blast is not None:
+        yield _blast(facts.blast)
 
 
 def _needed(name: str, needed: Needed) -> Gate:
@@ -253,6 +257,26 @@ def storm_gate(storm: Storm, *, is_approved: bool = False) -> Gate:
         "storm limit of the tenant",
         "approve",
         detail="" if passes else why,
+    )
+
+
+def _blast(blast: Blast) -> Gate:
+    """A rule that goes beyond its radius stands still as a whole: what it sets off needs a person then."""
+    passes = not blast.paused and not blast.is_full
+    begun = f"{blast.actions} actions, {blast.runs} runs in the last hour"
+    limits = [
+        f"{most} {what}"
+        for most, what in ((blast.max_actions, "actions"), (blast.max_runs, "runs"))
+        if most
+    ]
+    return Gate(
+        "blast_radius",
+        passes,
+        "paused" if blast.paused else begun if limits else "not counted",
+        ", ".join(limits) or "none",
+        f"rule {blast.rule}",
+        "approve",
+        detail="" if passes else f"{blast.paused or blast.why} A person must allow more.",
     )
 
 

@@ -48,6 +48,30 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Blast:
+    """What the rule behind a retry set off by itself of late, without this one; a limit of 0 is none."""
+
+    rule: str
+    paused: str  # why; empty while it goes by itself
+    max_actions: int = 0
+    max_runs: int = 0
+    actions: int = 0
+    runs: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        is_enough = 0 < self.max_actions <= self.actions
+        return is_enough or 0 < self.max_runs <= self.runs
+
+    @property
+    def why(self) -> str:
+        """What there is too much of, as the pause says it."""
+        if 0 < self.max_actions <= self.actions:
+            return f"The rule {self.rule} set off {self.actions} actions within the hour, as many as it may."
+        return f"The rule {self.rule} reached {self.runs} runs within the hour, as many as it may."
+
+
+@dataclass(frozen=True)
 class InFlight:
     """Calls under way of one tenant, workflow or vendor, against its cap."""
 
@@ -110,6 +134,7 @@ class Facts:
     run_attempts: Window | None = None
     vendor_attempts: Window | None = None
     budget: Budget | None = None
+    blast: Blast | None = None
     in_flight: Sequence[InFlight] = ()
     breaker: Permit | None = None
     rate: Permit | None = None

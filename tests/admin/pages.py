@@ -12,8 +12,9 @@ from django.urls import URLPattern, URLResolver, reverse
 
 from actions.models import Channel, EscalationPolicy
 from incidents.models import OutcomeRule
-from safety import breaker, killswitch, rules
-from safety.models import CircuitBreaker, GlobalKillSwitch, KillSwitch, RuleOverride
+from safety import blast_radius, breaker, killswitch, rules
+from safety.blast_radius import Rule
+from safety.models import CircuitBreaker, GlobalKillSwitch, KillSwitch, RuleOverride, RulePause
 from tenants import auth, scoping
 from tenants.journal import Actor
 from tenants.models import ApiKey, JournalEntry, Membership, Tenant, Vendor, Workflow
@@ -31,7 +32,7 @@ BY = Actor("user", "0", "somebody")
 # what a tenant's admin sees
 TENANTS_OWN = {
     *(RuleOverride, KillSwitch, CircuitBreaker, OutcomeRule),
-    *(EscalationPolicy, Channel),
+    *(EscalationPolicy, Channel, RulePause),
 }
 
 
@@ -105,6 +106,8 @@ def rows_of(tenant: Tenant, word: str) -> dict[Any, Any]:
             by=BY,
             now=now,
         )
+        blast = Rule("code", f"{word}-code")
+        pause = blast_radius.pause(tenant.pk, blast, reason=f"{word}-pause", now=now)
         rule = override(tenant, target=f"{word}-vendor", reason=f"{word}-rule")
         line = JournalEntry.objects.for_tenant(tenant).order_by("id").first()
     return {
@@ -117,6 +120,7 @@ def rows_of(tenant: Tenant, word: str) -> dict[Any, Any]:
         CircuitBreaker: held,
         KillSwitch: switch,
         RuleOverride: rule,
+        RulePause: pause,
         OutcomeRule: outcome,
         EscalationPolicy: policy,
         Channel: ChannelFactory(tenant=tenant, name=f"{word}-channel"),

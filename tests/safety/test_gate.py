@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from safety import gate
-from safety.gate import Backoff, Budget, Facts, InFlight, Needed, Permit, Storm, Window
+from safety.gate import Backoff, Blast, Budget, Facts, InFlight, Needed, Permit, Storm, Window
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FINE = Facts(
@@ -20,6 +20,7 @@ FINE = Facts(
     is_approved=False,
     approval_changed={},
     storm=Storm(200, 200),
+    blast=Blast("code payment_timeout", "", max_actions=100, max_runs=50, actions=99, runs=49),
     attempts=Window(0, 3),
     backoff=Backoff(1, NOON, is_over=True),
     run_attempts=Window(0, 5),
@@ -41,6 +42,7 @@ ORDER = [
     "confidence",
     "approval",
     "storm",
+    "blast_radius",
     "attempts_left",
     "backoff",
     "run_retry_limit",
@@ -74,6 +76,7 @@ FAILURES: dict[str, tuple[dict[str, Any], str]] = {
     "confidence": ({"is_certain": False, "confidence": 0.69}, "approve"),
     "approval": ({"approval_changed": {"retry_url": ["https://a", "https://b"]}}, "approve"),
     "storm": ({"storm": Storm(201, 200)}, "approve"),
+    "blast_radius": ({"blast": Blast("code a", "It went too far.")}, "approve"),
     "attempts_left": ({"attempts": Window(3, 3)}, "fail"),
     "backoff": ({"backoff": Backoff(2, SOON, is_over=False)}, "wait"),
     "run_retry_limit": ({"run_attempts": Window(5, 5, NOON)}, "wait"),
@@ -137,6 +140,12 @@ def test_of_two_that_fail_the_first_decides(first: str, second: str) -> None:
         ({"budget": Budget(10, 0, 20, 10)}, False),
         ({"budget": Budget(10, 4, 20, 10)}, False),
         ({"budget": Budget(10, 5, 20, 10)}, True),
+        # no limit, the last one that may, one too many of either; and paused whatever is counted
+        ({"blast": Blast("code a", "", actions=9, runs=9)}, True),
+        ({"blast": Blast("code a", "", max_actions=10, max_runs=10, actions=9, runs=9)}, True),
+        ({"blast": Blast("code a", "", max_actions=10, actions=10, runs=1)}, False),
+        ({"blast": Blast("code a", "", max_runs=5, actions=9, runs=5)}, False),
+        ({"blast": Blast("code a", "It went too far.", max_actions=10)}, False),
         ({"in_flight": (InFlight("vendor", 9, 10, NOON),)}, True),
         ({"in_flight": (InFlight("vendor", 11, 10, NOON),)}, False),
     ],
