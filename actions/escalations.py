@@ -253,11 +253,16 @@ def _paragraphs(escalation: Escalation, incident: Incident, *, now: datetime) ->
     yield incident.title
     yield escalation.reason
     if not incident.is_storm:  # it has no counts of its own
-        yield f"{incident.event_count} events, {incident.unrecovered_runs} runs not recovered."
+        n_events, n_runs = incident.event_count, incident.unrecovered_runs
+        yield f"{_counted(n_events, 'event')}, {_counted(n_runs, 'run')} not recovered."
     if now > escalation.started_at:
         minutes = (now - escalation.started_at) // timedelta(minutes=1)
-        yield f"First told {minutes} minutes ago, and still open."
+        yield f"First told {_counted(minutes, 'minute')} ago, and still open."
     yield _link(incident)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _link(incident: Incident) -> str:

@@ -120,7 +120,12 @@ def test_what_people_read_says_what_why_and_where(incident: Incident, alice: Use
     with scoping.bound(incident.tenant_id):
         [delivery] = Delivery.objects.for_tenant(incident.tenant_id)
     assert delivery.subject == f"{incident} high: {incident.title}"
-    for part in (incident.title, "All 5 attempts failed.", "1 events", incident.get_absolute_url()):
+    for part in (
+        incident.title,
+        "All 5 attempts failed.",
+        "1 event, 0 runs",
+        incident.get_absolute_url(),
+    ):
         assert part in delivery.text
     assert (delivery.incident_id, delivery.action_id is None) == (incident.pk, False)
 
