@@ -12,10 +12,11 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "awfdrs_site.settings")
 django_application = get_asgi_application()  # apps are loaded from here on
 
-from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
+from channels.sessions import CookieMiddleware  # noqa: E402
 
+from awfdrs_site.deadline import Deadline  # noqa: E402
 from awfdrs_site.lib import bodies  # noqa: E402
 from awfdrs_site.lib.api_errors import MEDIA_TYPE  # noqa: E402
 from awfdrs_site.lib.correlation import HEADER  # noqa: E402
@@ -90,9 +91,10 @@ async def _refuse(scope: Scope, headers: dict[bytes, bytes], limit: int, send: S
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(cast(Application, django_application)),
+        "http": BodyLimit(Deadline(cast(Application, django_application))),
         "websocket": AllowedHostsOriginValidator(
-            AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
+            # Only the cookie: whose it is the consumer asks itself, and can say that nobody knows.
+            CookieMiddleware(URLRouter(websocket_urlpatterns))
         ),
     }
 )

@@ -1,12 +1,16 @@
 """The live feed: who may listen, and facts passed on. No rows, no rendering."""
 
 import asyncio
+import logging
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
+from django.db import DatabaseError
+from redis.exceptions import RedisError
 
 from awfdrs_site.lib import live
 from tenants import auth
@@ -15,6 +19,10 @@ COALESCE_SECONDS = 0.15  # at most ~7 messages a second to each browser, however
 RECHECK_SECONDS = 5.0  # a revoked session or membership closes its socket within this
 CLOSE_FORBIDDEN = 4403
 CLOSE_UNAUTHENTICATED = 4401
+CLOSE_TRY_LATER = 1013
+ANSWER_SECONDS = 4.0  # a hung server is an absent one
+
+logger = logging.getLogger(__name__)
 
 
 class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels is untyped
@@ -26,11 +34,14 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
         self._facts: dict[tuple[str, str], dict[str, Any]] = {}
         self._flush: asyncio.Task[None] | None = None
         self._recheck: asyncio.Task[None] | None = None
-        self.tenant_id = await self._tenant()
-        if self.tenant_id is None:
-            await self.close(code=CLOSE_UNAUTHENTICATED)
+        try:
+            await asyncio.wait_for(self._join(), ANSWER_SECONDS)
+        except (OSError, TimeoutError, DatabaseError, RedisError):
+            await self._refuse(CLOSE_TRY_LATER)
             return
-        await self.channel_layer.group_add(live.group_of(self.tenant_id), self.channel_name)
+        if self.tenant_id is None:
+            await self._refuse(CLOSE_UNAUTHENTICATED)
+            return
         await self.accept()
         self._recheck = asyncio.create_task(self._keep_checking())
 
@@ -39,7 +50,12 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
             if task is not None:
                 task.cancel()
         if self.tenant_id is not None:
-            await self.channel_layer.group_discard(live.group_of(self.tenant_id), self.channel_name)
+            # Without Redis there is no group to leave.
+            with suppress(OSError, TimeoutError, RedisError):
+                leave = self.channel_layer.group_discard(
+                    live.group_of(self.tenant_id), self.channel_name
+                )
+                await asyncio.wait_for(leave, live.SEND_SECONDS)
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         """A browser that lost its socket asks what it missed: everything may have changed."""
@@ -62,9 +78,25 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
     async def _keep_checking(self) -> None:
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
-            if await self._tenant() != self.tenant_id:
+            try:
+                tenant_id = await self._tenant()
+            except DatabaseError:
+                # Nobody can say whether they may listen, and nothing is committed that they could hear.
+                logger.warning("the feed's recheck found no database")
+                continue
+            if tenant_id != self.tenant_id:
                 await self.close(code=CLOSE_FORBIDDEN)
                 return
+
+    async def _refuse(self, code: int) -> None:
+        """A browser hears a code only from who let it in; refused before that, every reason is 1006."""
+        await self.accept()
+        await self.close(code=code)
+
+    async def _join(self) -> None:
+        self.tenant_id = await self._tenant()
+        if self.tenant_id is not None:
+            await self.channel_layer.group_add(live.group_of(self.tenant_id), self.channel_name)
 
     @database_sync_to_async  # type: ignore[untyped-decorator]
     def _tenant(self) -> UUID | None:

@@ -26,6 +26,7 @@ from rest_framework.views import APIView
 
 from actions import claiming
 from awfdrs_site.lib import api_errors
+from awfdrs_site.lib.epoch import Epoch
 from awfdrs_site.lib.openapi import ContractSchema
 from awfdrs_site.lib.problems import Problem
 from tenants.serializers import ProblemSerializer
@@ -159,7 +160,8 @@ def _ask_database() -> Any:
 
 def _ask_redis() -> Any:
     with _redis() as asked:
-        return asked.ping()
+        epoch.look(asked)
+        return True
 
 
 def _count_redis_clients() -> Any:
@@ -175,6 +177,7 @@ def _ask_pipeline() -> Any:
 
 database, cache = Probe(_ask_database), Probe(_ask_redis)
 pipeline, clients = Probe(_ask_pipeline), Probe(_count_redis_clients)
+epoch = Epoch()
 
 
 def _redis() -> redis.Redis:

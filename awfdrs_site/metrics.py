@@ -19,7 +19,7 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from awfdrs_site import health
+from awfdrs_site import health, outages
 from awfdrs_site.lib import metrics
 from awfdrs_site.lib.problems import Problem
 from tenants import scoping
@@ -298,6 +298,9 @@ def _measured() -> Iterator[Metric]:
     size = pool.get_stats().get("pool_size", 0) if pool else 1
     yield _gauge("db_connection_pool_size", "Connections that this process keeps.", size)
     yield _gauge("redis_connections_total", "Clients that Redis serves.", health.redis_clients())
+    yield _gauge(
+        "redis_up", "1 while Redis answers; without it we serve, degraded.", outages.redis_up()
+    )
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -169,6 +169,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "csp.context_processors.nonce",
                 "safety.context.console",
                 "actions.context.console",
+                "awfdrs_site.outages.console",
             ],
         },
     }
@@ -188,7 +189,7 @@ def _database(url: str, *, owner: bool) -> dict[str, Any]:
         options["pool"] = {
             "min_size": 0,
             "max_size": _whole("DATABASE_POOL_SIZE", 20, least=1),
-            "timeout": _whole("DATABASE_POOL_TIMEOUT", 30, least=1),
+            "timeout": _whole("DATABASE_POOL_TIMEOUT", 4, least=1),
         }
     return config
 
@@ -333,7 +334,7 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "awfdrs_site.lib.logs.json_formatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "handlers": {"stderr": {"class": "awfdrs_site.lib.logsink.Sink", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django.server": {"handlers": ["stderr"], "level": LOG_LEVEL, "propagate": False},

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import psycopg
 from django import http
 from django.core import exceptions as django_errors
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.template import TemplateDoesNotExist, loader
 from django.utils.html import escape
 from rest_framework import exceptions as drf_errors
@@ -48,6 +48,8 @@ _DATABASE_AWAY = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
 )
+# Read-only, as a standby or a full disk leave it: what was sent must come again, nothing is half stored.
+_STORAGE = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.DiskFull)
 _OURS_TO_WRITE = ("text/html", "text/plain", "")  # what Django itself answers errors with
 
 
@@ -158,10 +160,20 @@ def _as_framework_refusal(exc: Exception) -> Problem | None:
 
 
 def _as_outage(exc: Exception) -> Problem | None:
+    if isinstance(_cause(exc), _STORAGE):
+        _logger.error("the database takes no writes, answered with 503", exc_info=exc)
+        return Problem(
+            "unavailable", "Nothing can be stored right now.", retry_after=5, reason="storage"
+        )
     if not isinstance(exc, _DATABASE_AWAY):
         return None
     _logger.error("database unavailable, answered with 503", exc_info=exc)
     return Problem("unavailable", retry_after=1)
+
+
+def _cause(exc: Exception) -> BaseException:
+    """Django wraps what psycopg raised."""
+    return exc.__cause__ if isinstance(exc, DatabaseError) and exc.__cause__ else exc
 
 
 def _by_code(exc: drf_errors.APIException) -> Problem | None:

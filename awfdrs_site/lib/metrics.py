@@ -74,6 +74,12 @@ DETECTION_SECONDS = _histogram(
 DATABASE_SECONDS = _histogram("db_query_duration_seconds", "Time of one database statement.")
 GC_SECONDS = _histogram("gc_duration_seconds", "Time of one full garbage collection.")
 REDIS_SECONDS = _histogram("redis_operation_duration_seconds", "Time of one Redis operation.")
+REDIS_EPOCHS = _counter(
+    "redis_epoch_changes_total", "Times that Redis came back without what it had known."
+)
+LOG_LINES_DROPPED = _counter(
+    "log_lines_dropped_total", "Log lines that found their queue full: nobody reads the log."
+)
 AI_CALLS = _counter(
     "ai_api_calls_total", "Calls to a model: none, the analyst is offline.", "model"
 )

@@ -8,6 +8,7 @@
   const SIGNED_OUT = 4401, MOVED_AWAY = 4403;
   const RETRY_FIRST_MS = 500, RETRY_MOST_MS = 15000;
   const STALE_AFTER_MS = 10000;
+  const SETTLED_MS = 250; // who is refused is let in first, to be told why
   const POLL_FAST_MS = 3000, POLL_FAST_TIMES = 20, POLL_SLOW_MS = 60000;
   const ANNOUNCE_MS = 10000;
 
@@ -181,9 +182,10 @@
     const address = new URL(indicator.dataset.socket, location.href);
     address.protocol = address.protocol.replace("http", "ws");
     socket = new WebSocket(address);
-    socket.addEventListener("open", found);
+    let settled = null;
+    socket.addEventListener("open", () => { settled = setTimeout(found, SETTLED_MS); });
     socket.addEventListener("message", hear);
-    socket.addEventListener("close", lost);
+    socket.addEventListener("close", (event) => { clearTimeout(settled); lost(event); });
   }
 
   document.addEventListener("visibilitychange", () => {
