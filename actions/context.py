@@ -6,7 +6,11 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from actions import approval_pages, inbox
+from actions import approval_pages, holding, inbox
+from awfdrs_site.lib import clock
+from safety import killswitch
+from safety import presentation as switches
+from safety.presentation import SwitchLine
 from tenants import scoping
 from tenants.access import Caller
 
@@ -31,6 +35,15 @@ class Asked:
         if self._tenant_id is None or self._user_id is None or not self._is_inside:
             return 0
         return inbox.n_unread(inbox.Box(self._tenant_id, self._user_id))
+
+    @cached_property
+    def stopped(self) -> tuple[SwitchLine, ...]:
+        """Every kill switch that is on, and how much each holds."""
+        if self._tenant_id is None or not self._is_inside:
+            return ()
+        held = killswitch.active(self._tenant_id, now=clock.now())
+        counts = holding.counts(self._tenant_id, held)
+        return switches.active_lines(self._tenant_id, held, may_lift=False, counts=counts)
 
     @property
     def _is_inside(self) -> bool:

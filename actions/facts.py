@@ -8,14 +8,14 @@ from typing import Any
 from django.db import connection
 from django.db.models import Min, Q
 
-from actions import approvals, lifecycle
+from actions import approvals, canary, lifecycle
 from actions.models import Action, Attempt
 from actions.states import ActionType, Status
 from incidents import decisions
 from incidents.models import Incident
 from incidents.states import UNRECOVERED
 from incidents.states import Status as IncidentStatus
-from safety import budget, gate, killswitch, limits, rules
+from safety import budget, gate, killswitch, limits, releases, rules
 from safety.breaker import Admitted
 from safety.ruletypes import RateLimit, RetryBudget
 from tenants.models import Vendor
@@ -32,22 +32,35 @@ def of_action(action: Action, *, now: datetime, lock: bool) -> gate.Facts:
         action.tenant_id, action.action_type, action.workflow_id, action.vendor_id
     )
     look = killswitch.lock_and_read if lock else killswitch.holding
-    switches = [f"{held.scope} switch: {held.reason}" for held in look(scopes, now=now)]
+    held = look(scopes, now=now)
+    passes = canary.passes(action, held)
+    stops: dict[str, Any] = {
+        "switches": [f"{one.scope} switch: {one.reason}" for one in held if one.id not in passes],
+        "let_through": canary.said(action) if passes else "",
+        "release": _release(action, now=now, lock=lock),
+    }
     if action.action_type != ActionType.RETRY:
-        told = gate.Facts(action_type=action.action_type, switches=switches)
+        told = gate.Facts(action_type=action.action_type, **stops)
         return told if action.approval is None else _with_permission(told, action)
     incident = lifecycle.incident_of(action)
     # Held before the breaker's row: runs come before breakers in the lock order.
     run = lifecycle.run_of(action, lock=lock)
     facts = replace(
         decisions.facts_of_permission(incident, mode=action.policy.get("mode", "auto")),
-        switches=switches,
+        **stops,
         is_still_needed=run.state in UNRECOVERED and not is_ignored(incident, run.incident),
         attempts=gate.Window(action.attempts_made, action.attempts_max),
         run_attempts=_hourly(action, "run_id", limit="MAX_RETRIES_PER_WORKFLOW", now=now),
         campaign=action.campaign.status if action.campaign else "",
     )
     return _with_permission(facts, action)
+
+
+def _release(action: Action, *, now: datetime, lock: bool) -> gate.Permit | None:
+    release = action.parameters.get(canary.RELEASED)
+    if release is None:
+        return None
+    return releases.turn(release, tenant_id=action.tenant_id, now=now, lock=lock)
 
 
 def is_ignored(*incidents: Incident | None) -> bool:

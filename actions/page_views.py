@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 from actions import action_pages, explain, explained
 from actions.forms import ActionFilterForm
 from actions.models import Action
+from actions.states import Status
 from awfdrs_site.lib import clock, htmx
 from awfdrs_site.lib.problems import Problem
 from tenants.access import TenantRequest, requires
@@ -44,5 +45,11 @@ def action_detail(request: TenantRequest, pk: UUID) -> HttpResponse:
     shown = action_pages.detail(action, now=now, may_act=request.caller.may("act"))
     template = "actions/_detail.html" if htmx.is_htmx(request) else "actions/detail.html"
     why_not = explained.why_not(explain.of_action(action, now=now))
-    context = {"shown": shown, "why_not": why_not, "here": "actions", "now": now}
+    context = {
+        "shown": shown,
+        "why_not": why_not,
+        "may_let_through": action.status == Status.PARKED and request.caller.may("stop"),
+        "here": "actions",
+        "now": now,
+    }
     return render(request, template, context)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from random import random
 from uuid import UUID
 
-from actions import approvals, blasts, calls, claiming, facts, lifecycle
+from actions import approvals, blasts, calls, canary, claiming, facts, lifecycle
 from actions.executors.base import Call
 from actions.lifecycle import Change
 from actions.models import Action, Attempt
@@ -43,6 +43,7 @@ def start(*, tenant_id: UUID, action_id: UUID, token: int) -> Call | None:
             return None
         if admitted is not None:
             admitted.keep(now=now)
+        canary.use_up(action, now=now)
         return _begin(action, admitted, token=token, now=now)
 
 

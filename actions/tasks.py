@@ -13,6 +13,7 @@ from actions import (
     outlook,
     planning,
     probing,
+    releasing,
     tickets,
     verification,
 )
@@ -26,7 +27,7 @@ def plan_decisions(**_: object) -> None:
 
 @shared_task
 def run_due_actions(**_: object) -> None:
-    verification.release_parked()
+    releasing.release_parked()
     execution.run_due(limit=8)
 
 

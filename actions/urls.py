@@ -2,7 +2,14 @@
 
 from django.urls import path
 
-from actions import compensation_views, inbox_views, page_views, reversal_views, views
+from actions import (
+    canary_views,
+    compensation_views,
+    inbox_views,
+    page_views,
+    reversal_views,
+    views,
+)
 
 app_name = "actions"
 urlpatterns = [
@@ -15,6 +22,7 @@ urlpatterns = [
     path("actions/<uuid:pk>/run/", views.run, name="run"),
     path("actions/<uuid:pk>/compensate/", compensation_views.compensate, name="compensate"),
     path("actions/<uuid:pk>/reverse/", reversal_views.reverse, name="reverse"),
+    path("actions/<uuid:pk>/canary/", canary_views.let_through, name="canary"),
     path("inbox/", inbox_views.messages, name="inbox"),
     path("inbox/read/", inbox_views.read_all, name="read-all"),
     path("inbox/<uuid:pk>/read/", inbox_views.read, name="read"),

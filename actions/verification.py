@@ -13,7 +13,6 @@ from awfdrs_site.lib import sweeping
 from incidents.models import Run
 from incidents.states import RunState
 from incidents.states import Status as IncidentStatus
-from safety import killswitch
 from tenants import journal, scoping
 from tenants.journal import SYSTEM
 
@@ -28,14 +27,6 @@ where action.verification = 'pending' and (
   or action.status = 'completed' and (
     action.settled_at < awf_now() - interval '15 minutes'
     or run.failure_received_at > action.settled_at))
-order by action.id limit %s
-"""
-# What a paused campaign holds is let go by resuming it.
-_PARKED = """
-select action.tenant_id, action.id
-from actions_action action left join actions_campaign campaign
-  on campaign.tenant_id = action.tenant_id and campaign.id = action.campaign_id
-where action.status = 'parked' and campaign.status is distinct from 'paused'
 order by action.id limit %s
 """
 
@@ -62,36 +53,10 @@ def verify_due(*, limit: int = SWEEP) -> int:
     return sweeping.each(_find(_UNVERIFIED, limit), _verify)
 
 
-def release_parked(*, limit: int = SWEEP) -> int:
-    """The sweep: let parked actions go that no kill switch holds any more; returns how many it let go."""
-    released: list[UUID] = []
-    sweeping.each(
-        _find(_PARKED, limit),
-        lambda tenant_id, action_id: released.extend(_release(tenant_id, action_id)),
-    )
-    return len(released)
-
-
 def _find(statement: str, limit: int) -> list[tuple[UUID, UUID]]:
     with scoping.pipeline(), connection.cursor() as cursor:
         cursor.execute(statement, [limit])
         return [(row[0], row[1]) for row in cursor.fetchall()]
-
-
-def _release(tenant_id: UUID, action_id: UUID) -> list[UUID]:
-    with scoping.bound(tenant_id, durable=True) as now:
-        mine = Action.objects.for_tenant(tenant_id).select_for_update()
-        action = mine.filter(pk=action_id, status=Status.PARKED).first()
-        if action is None:
-            return []
-        scopes = killswitch.Scopes(
-            tenant_id, action.action_type, action.workflow_id, action.vendor_id
-        )
-        if killswitch.holding(scopes, now=now):
-            return []
-        action.run_at, action.waiting_reason = max(action.run_at, now), ""
-        lifecycle.move(action, Status.PENDING, "released", by=SYSTEM, now=now)
-    return [action_id]
 
 
 def _verify(tenant_id: UUID, action_id: UUID) -> None:

@@ -5,9 +5,10 @@ from django.urls import URLPattern, path
 from actions import api as actions
 from actions import approval_api as approvals
 from actions import campaign_api as campaigns
-from actions import explain
+from actions import explain, holding
 from actions import workflow_api as workflows
 from actions.asking_api import IncidentActionsAsked
+from actions.canary_api import ActionCanary
 from actions.compensation_api import ActionCompensate
 from actions.delivery_api import Deliveries, DeliveryResend
 from actions.escalation_api import IncidentEscalations
@@ -70,6 +71,7 @@ canonical: list[URLPattern] = [
     path("campaigns/<id:pk>/pause", campaigns.CampaignPause.as_view()),
     path("campaigns/<id:pk>/resume", campaigns.CampaignResume.as_view()),
     path("campaigns/<id:pk>/abort", campaigns.CampaignAbort.as_view()),
+    path("actions/<id:pk>/canary", ActionCanary.as_view()),
     path("actions/<id:pk>/compensate", ActionCompensate.as_view()),
     path("deliveries", Deliveries.as_view(), name="deliveries"),
     path("deliveries/<id:pk>/resend", DeliveryResend.as_view()),
@@ -78,8 +80,8 @@ canonical: list[URLPattern] = [
     path("workflows/<id:pk>/test", workflows.WorkflowTest.as_view()),
     path("vendors", safety.Vendors.as_view(), name="vendors"),
     path("vendors/<id:pk>/breaker", safety.VendorBreaker.as_view()),
-    path("kill-switches", safety.KillSwitches.as_view(), name="kill-switches"),
-    path("kill-switches/<id:pk>/lift", safety.KillSwitchLift.as_view()),
+    path("kill-switches", safety.KillSwitches.as_view(above=holding.ABOVE), name="kill-switches"),
+    path("kill-switches/<id:pk>/lift", safety.KillSwitchLift.as_view(above=holding.ABOVE)),
     path("outcome-rules", OutcomeRules.as_view(), name="outcome-rules"),
     path("rules/effective", safety.EffectiveRules.as_view(), name="rules-effective"),
 ]

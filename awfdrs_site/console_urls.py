@@ -2,6 +2,7 @@
 
 from django.urls import include, path
 
+from actions.holding import ABOVE as SWITCHES_ABOVE
 from actions.outlook import ABOVE
 from awfdrs_site import views
 
@@ -14,5 +15,5 @@ urlpatterns = [
     path("deliveries/", include("actions.delivery_urls")),
     path("incidents/", include("incidents.urls"), {"above": ABOVE}),
     path("runs/", include("incidents.run_urls"), {"above": ABOVE}),
-    path("kill-switches/", include("safety.urls")),
+    path("kill-switches/", include("safety.urls"), {"above": SWITCHES_ABOVE}),
 ]

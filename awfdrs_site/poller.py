@@ -93,7 +93,7 @@ def sweeps(
     *, run_due: Callable[[], int] = run_due, send_due: Callable[[], int] = send_due
 ) -> list[Callable[[], int]]:
     """Everything the worker does, in the way of an event."""
-    from actions import campaign_stages, escalations, execution, planning, verification
+    from actions import campaign_stages, escalations, execution, planning, releasing, verification
     from incidents import decisions, detection
     from safety import sweeps as safety_sweeps
 
@@ -101,7 +101,7 @@ def sweeps(
         detection.digest,
         decisions.decide_due,
         planning.plan_due,
-        verification.release_parked,
+        releasing.release_parked,
         run_due,
         execution.rescue_lost,
         verification.verify_due,

@@ -19,15 +19,21 @@ from awfdrs_site.lib.problems import FieldError, Problem
 from safety import breaker, killswitch, rules
 from safety.killswitch import AlreadyActive
 from safety.models import CircuitBreaker, GlobalKillSwitch, KillSwitch
+from safety.previews import NOTHING_ABOVE, Above, LiftPreview
 from safety.rulefields import CATEGORIES
 from safety.serializers import (
     AUTO,
     GLOBAL,
+    ActivatedSerializer,
     BreakerForce,
     EffectiveSerializer,
     GlobalSwitchSerializer,
     KillSwitchSerializer,
+    LiftedSerializer,
+    LiftPreviewSerializer,
+    StopPreviewSerializer,
     SwitchActivation,
+    SwitchLift,
     SwitchPage,
     VendorSerializer,
 )
@@ -35,7 +41,6 @@ from safety.states import SwitchScope
 from tenants.api import TenantAPIView, get_or_404
 from tenants.models import Vendor, Workflow
 from tenants.scoping import bound, platform
-from tenants.serializers import ReasonGiven
 
 # The kinds of action live above; what they may be called is all that a switch needs to know.
 ACTION_TYPES = frozenset(
@@ -93,6 +98,7 @@ class KillSwitches(TenantAPIView):
     verbs: ClassVar[Mapping[str, str]] = {"get": "view", "post": "stop"}
     drivers = frozenset({"post"})
     listing = Listing(KillSwitchSerializer)
+    above: Above = NOTHING_ABOVE  # the composition root passes what counts actions
 
     @extend_schema(responses=SwitchPage)
     def get(self, request: Request) -> Response:
@@ -110,7 +116,7 @@ class KillSwitches(TenantAPIView):
         request=SwitchActivation,
         responses={
             201: KillSwitchSerializer,
-            200: OpenApiResponse(KillSwitchSerializer, "A dry run."),
+            200: OpenApiResponse(ActivatedSerializer, "A dry run."),
         },
     )
     def post(self, request: Request) -> Response:
@@ -123,10 +129,19 @@ class KillSwitches(TenantAPIView):
             with block as now:
                 _refuse_past(asked.get("expires_at"), now=now)
                 answer = self._activate(asked, now=now)
+                if self.is_dry_run:
+                    answer = {**answer, "preview": self._preview(answer)}
                 transaction.set_rollback(self.is_dry_run)
         except AlreadyActive:
             raise Problem("conflict", "This is stopped already.") from None
         return self.wrote(answer, status=HTTPStatus.CREATED)
+
+    def _preview(self, switch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of the caller's tenant: the platform's own is asked of nobody's actions."""
+        tenant_id = self.caller.tenant.id
+        with bound(tenant_id):
+            found = self.above.stop(tenant_id, switch["scope"], switch["target"])
+        return StopPreviewSerializer(found).data
 
     def _activate(self, asked: Mapping[str, Any], *, now: datetime) -> Mapping[str, Any]:
         said = {"reason": asked["reason"], "expires_at": asked.get("expires_at")}
@@ -149,6 +164,7 @@ class KillSwitches(TenantAPIView):
 class KillSwitchLift(TenantAPIView):
     verbs: ClassVar[Mapping[str, str]] = {"post": "stop"}
     drivers = frozenset({"post"})
+    above: Above = NOTHING_ABOVE
     subject: KillSwitch | GlobalKillSwitch
 
     def find(self, **kwargs: Any) -> KillSwitch | GlobalKillSwitch:
@@ -159,21 +175,29 @@ class KillSwitchLift(TenantAPIView):
             raise Http404
         return found
 
-    @extend_schema(request=ReasonGiven, responses=KillSwitchSerializer)
+    @extend_schema(request=SwitchLift, responses=LiftedSerializer)
     def post(self, request: Request, pk: UUID) -> Response:
-        said, by = self.body(ReasonGiven), self.caller.actor
+        said, by = self.body(SwitchLift), self.caller.actor
+        preview = {"preview": self._preview(pk)} if self.is_dry_run else {}
         if isinstance(self.subject, KillSwitch):
             with bound(self.caller.tenant.id) as now:
                 answer = _written(killswitch.lift(self.subject, **said, by=by, now=now))
                 transaction.set_rollback(self.is_dry_run)
-            return self.wrote(answer)
+            return self.wrote({**answer, **preview})
         if not _is_platform(request):
             raise Problem("forbidden", "The global switch belongs to the platform.")
         with platform() as now:
             killswitch.lift_global(self.subject, **said, by=by, now=now)
             answer = _written(GlobalKillSwitch.objects.get(pk=pk))
             transaction.set_rollback(self.is_dry_run)
-        return self.wrote(answer)
+        return self.wrote({**answer, **preview})
+
+    def _preview(self, pk: UUID) -> Mapping[str, Any]:
+        """Of the caller's tenant. One that is off already holds nothing."""
+        tenant_id = self.caller.tenant.id
+        with bound(tenant_id) as now:
+            previews = self.above.lifts(tenant_id, killswitch.active(tenant_id, now=now))
+        return LiftPreviewSerializer(previews.get(pk, LiftPreview())).data
 
 
 class EffectiveRules(TenantAPIView):

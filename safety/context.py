@@ -5,9 +5,6 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from awfdrs_site.lib import clock
-from safety import killswitch, presentation
-from safety.presentation import SwitchLine
 from tenants import scoping
 from tenants.access import Caller, TenantRef
 from tenants.models import Membership
@@ -44,13 +41,6 @@ class Shell:
         """Rule overrides and kill switches are the tenant admin's too, not only the staff's."""
         is_admin = self._caller is not None and self._caller.may("configure")
         return is_admin or bool(getattr(self._request.user, "is_superuser", False))
-
-    @cached_property
-    def switches(self) -> tuple[SwitchLine, ...]:
-        if not self._is_inside or self.tenant is None:
-            return ()
-        held = killswitch.active(self.tenant.id, now=clock.now())
-        return presentation.active_lines(self.tenant.id, held, may_lift=False)
 
     @property
     def _is_inside(self) -> bool:

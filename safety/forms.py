@@ -7,6 +7,7 @@ from uuid import UUID
 from django import forms
 
 from safety.states import SwitchScope
+from safety.switch_models import FASTEST_RELEASE, RELEASE_PER_SECOND
 from tenants.models import Vendor, Workflow
 
 REASON_CHARACTERS = 4000
@@ -48,8 +49,17 @@ class StopForm(forms.Form):
         return now + timedelta(minutes=int(minutes)) if minutes else None
 
 
-class LiftForm(forms.Form):
+class ReasonForm(forms.Form):
     reason = forms.CharField(max_length=REASON_CHARACTERS)
+
+
+class LiftForm(ReasonForm):
+    release_per_second = forms.IntegerField(
+        min_value=1, max_value=FASTEST_RELEASE, initial=RELEASE_PER_SECOND, required=False
+    )
+
+    def clean_release_per_second(self) -> int:
+        return self.cleaned_data["release_per_second"] or RELEASE_PER_SECOND
 
 
 def _targets(tenant_id: UUID) -> list[Any]:

@@ -3,7 +3,7 @@
 The facts are plain frozen values, so that the gate knows no Incident and no Action; the verdict names every check
 with its value, limit, source and when it clears. The order, which decides what an action that two gates hold does:
 1. Is there anything to do: still_needed, retry_rule, retry_url.
-2. Who stops it: kill_switch, campaign.
+2. Who stops it, or lets it go at a pace: kill_switch, release, campaign.
 3. What a person may allow: mode, auto_retry, idempotent, confidence; whether that holds: approval; storm, blast_radius.
 4. How often: attempts_left, backoff, run_retry_limit, vendor_retry_limit, retry_budget.
 5. How many at once: in_flight_tenant, in_flight_workflow, in_flight_vendor.
@@ -119,12 +119,12 @@ def check(facts: Facts) -> Verdict:
 def _gates(facts: Facts) -> Iterator[Gate]:
     yield _still_needed(facts)
     if facts.action_type != "retry":
-        yield _switches(facts)
+        yield from _switches(facts)
         if facts.approval_changed is not None:
             yield _approval(facts.approval_changed)
         return
     yield from _to_do(facts)
-    yield _switches(facts)
+    yield from _switches(facts)
     if facts.campaign:
         yield _campaign(facts.campaign)
     yield from _allowed(facts)
@@ -195,9 +195,12 @@ def _still_needed(facts: Facts) -> Gate:
     )
 
 
-def _switches(facts: Facts) -> Gate:
+def _switches(facts: Facts) -> Iterator[Gate]:
     held = "; ".join(facts.switches)
-    return Gate("kill_switch", not held, held or "off", "off", "kill switches", "park", detail=held)
+    value = held or facts.let_through or "off"
+    yield Gate("kill_switch", not held, value, "off", "kill switches", "park", detail=held)
+    if facts.release is not None:
+        yield _permit("release", facts.release, "release of what was held")
 
 
 def _permissions(facts: Facts) -> Iterator[Gate]:

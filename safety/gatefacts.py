@@ -115,6 +115,10 @@ class Facts:
 
     action_type: str
     switches: Sequence[str] = ()
+    let_through: str = (
+        ""  # past the switches that hold it: who let this one go as a canary, and why
+    )
+    release: Permit | None = None  # the pace at which a switch gives back what it held
     is_approved: bool = False
     is_unattended: bool = True
     auto_retry_enabled: bool = True

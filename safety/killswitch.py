@@ -10,12 +10,15 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 
-from safety.models import GlobalKillSwitch, KillSwitch
+from safety.models import GlobalKillSwitch, KillSwitch, SwitchRelease
 from safety.states import SwitchScope
+from safety.switch_models import RELEASE_PER_SECOND
 from tenants import journal
 from tenants.journal import Actor
+from tenants.models import Tenant
 
 _SHARED = """
 select pg_advisory_xact_lock_shared(hashtextextended(scope, 0))
@@ -67,6 +70,14 @@ class Held:
     until: datetime | None
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A switch that held something and does not any more."""
+
+    id: UUID
+    at: datetime
+
+
 def lock_and_read(scopes: Scopes, *, now: datetime) -> list[Held]:
     """The switches that hold this action; until the transaction ends none can be added."""
     with connection.cursor() as cursor:
@@ -77,12 +88,26 @@ def lock_and_read(scopes: Scopes, *, now: datetime) -> list[Held]:
 
 def holding(scopes: Scopes, *, now: datetime) -> list[Held]:
     """The same without locks, for pages and for releasing what is parked."""
-    wanted = Q(pk__in=[])
-    for scope, target in scopes.pairs():
-        wanted |= Q(scope=scope, target=target)
-    own = KillSwitch.objects.for_tenant(scopes.tenant_id).filter(wanted).filter(_active(now))
+    own = KillSwitch.objects.for_tenant(scopes.tenant_id).filter(_over(scopes), _active(now))
     everywhere = [] if scopes.action_type in TELLING else _global(now)
     return everywhere + [_held(row) for row in own.order_by("activated_at", "id")]
+
+
+def ended_last(scopes: Scopes, *, now: datetime) -> Ended | None:
+    """The switch over these scopes that let go last, by hand or by its end: what it held comes back at its pace."""
+    over = KillSwitch.objects.for_tenant(scopes.tenant_id).filter(_over(scopes))
+    everywhere = GlobalKillSwitch.objects.none()
+    if scopes.action_type not in TELLING:
+        everywhere = GlobalKillSwitch.objects.all()
+    found = [
+        Ended(*row)
+        for switches in (over, everywhere)
+        for row in switches.exclude(_active(now))
+        .annotate(ended_at=Coalesce(F("lifted_at"), F("expires_at")))
+        .order_by("-ended_at", "-id")
+        .values_list("pk", "ended_at")[:1]
+    ]
+    return max(found, key=lambda ended: ended.at, default=None)
 
 
 def active(tenant_id: UUID, *, now: datetime) -> list[Held]:
@@ -131,12 +156,20 @@ def activate(
     return switch
 
 
-def lift(switch: KillSwitch, *, reason: str, by: Actor, now: datetime) -> KillSwitch:
-    """Let the scope go; what is parked is released by the next sweep. Lifting twice is a quiet no-op."""
+def lift(
+    switch: KillSwitch,
+    *,
+    reason: str,
+    by: Actor,
+    now: datetime,
+    release_per_second: int = RELEASE_PER_SECOND,
+) -> KillSwitch:
+    """Let the scope go; the next sweep gives what is parked its turns. Lifting twice is a quiet no-op."""
     mine = KillSwitch.objects.for_tenant(switch.tenant_id)
     locked: KillSwitch = mine.select_for_update().get(pk=switch.pk)
     if locked.lifted_at is None:
         _close(locked, by_label=by.label, reason=reason, now=now)
+        _pace([switch.tenant_id], locked.pk, release_per_second, now=now)
         journal.record(
             locked,
             "kill_switch_lifted",
@@ -145,6 +178,7 @@ def lift(switch: KillSwitch, *, reason: str, by: Actor, now: datetime) -> KillSw
             scope=locked.scope,
             target=locked.target,
             reason=reason,
+            release_per_second=release_per_second,
         )
     return locked
 
@@ -174,12 +208,21 @@ def activate_global(
     return switch
 
 
-def lift_global(switch: GlobalKillSwitch, *, reason: str, by: Actor, now: datetime) -> None:
-    """Let everything go; needs a platform block. Lifting twice is a quiet no-op."""
+def lift_global(
+    switch: GlobalKillSwitch,
+    *,
+    reason: str,
+    by: Actor,
+    now: datetime,
+    release_per_second: int = RELEASE_PER_SECOND,
+) -> None:
+    """Let everything go, each tenant's own at this pace; needs a platform block. Lifting twice is a quiet no-op."""
     lifted = GlobalKillSwitch.objects.filter(pk=switch.pk, lifted_at=None).update(
         lifted_at=now, lifted_by=by.label, lift_reason=reason
     )
     if lifted:
+        tenant_ids = list(Tenant.objects.values_list("pk", flat=True))
+        _pace(tenant_ids, switch.pk, release_per_second, now=now)
         journal.record_platform(
             subject_type="globalkillswitch",
             subject_id=switch.pk,
@@ -187,13 +230,29 @@ def lift_global(switch: GlobalKillSwitch, *, reason: str, by: Actor, now: dateti
             by=by,
             at=now,
             reason=reason,
+            release_per_second=release_per_second,
         )
+
+
+def _pace(tenant_ids: list[UUID], switch_id: UUID, per_second: int, *, now: datetime) -> None:
+    rows = [
+        SwitchRelease(tenant_id=pk, switch_id=switch_id, per_second=per_second, next_at=now)
+        for pk in tenant_ids
+    ]
+    SwitchRelease.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def _close(switch: KillSwitch, *, by_label: str, reason: str, now: datetime) -> None:
     switch.lifted_at, switch.lifted_by, switch.lift_reason = now, by_label, reason
     switch.version += 1
     switch.save(update_fields=["lifted_at", "lifted_by", "lift_reason", "version"])
+
+
+def _over(scopes: Scopes) -> Q:
+    wanted = Q(pk__in=[])
+    for scope, target in scopes.pairs():
+        wanted |= Q(scope=scope, target=target)
+    return wanted
 
 
 def _name(tenant_id: UUID, scope: str, target: str) -> str:

@@ -9,6 +9,7 @@ from awfdrs_site.lib.ids import uuid7
 from safety.limit_models import RulePause as RulePause
 from safety.limit_models import VendorMinute as VendorMinute
 from safety.states import BreakerStatus, Forced, RuleScope, SwitchScope
+from safety.switch_models import SwitchRelease as SwitchRelease
 from tenants.models import TenantKey, TenantOwned, Vendor
 
 

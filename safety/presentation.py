@@ -1,14 +1,16 @@
 """The only place that words kill switches for people: what they hold, until when, who may lift them."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from django.urls import reverse
 
 from safety.killswitch import Held
 from safety.models import KillSwitch
+from safety.previews import LiftPreview
 from safety.states import SwitchScope
 from tenants.models import Vendor, Workflow
 
@@ -21,6 +23,8 @@ class SwitchLine:
     by: str
     at: datetime
     expires_at: datetime | None
+    n_held: int = 0
+    preview: LiftPreview = field(default_factory=LiftPreview)
     lift_url: str = ""
     ended_at: datetime | None = None
     ended_by: str = ""
@@ -58,7 +62,12 @@ def names(tenant_id: UUID, switches: Iterable[tuple[str, str]]) -> Names:
 
 
 def active_lines(
-    tenant_id: UUID, held: Sequence[Held], *, may_lift: bool
+    tenant_id: UUID,
+    held: Sequence[Held],
+    *,
+    may_lift: bool,
+    counts: Mapping[UUID, int] = MappingProxyType({}),
+    previews: Mapping[UUID, LiftPreview] = MappingProxyType({}),
 ) -> tuple[SwitchLine, ...]:
     known = names(tenant_id, [(switch.scope, switch.target) for switch in held])
     return tuple(
@@ -69,6 +78,8 @@ def active_lines(
             by=switch.by,
             at=switch.since,
             expires_at=switch.until,
+            n_held=counts.get(switch.id, 0),
+            preview=previews.get(switch.id, LiftPreview()),
             # the global one is the platform's: it is lifted in the administration
             lift_url=reverse("safety:lift", args=[switch.id])
             if may_lift and switch.scope != "global"

@@ -7,8 +7,16 @@ from rest_framework import serializers
 from safety.models import CircuitBreaker, KillSwitch
 from safety.rulefields import CATEGORIES
 from safety.states import Forced, SwitchScope
+from safety.switch_models import FASTEST_RELEASE, RELEASE_PER_SECOND
 from tenants.models import Vendor
-from tenants.serializers import InstantField, ReasonField, TextField, VerbSerializer
+from tenants.serializers import (
+    InstantField,
+    ReasonField,
+    ReasonGiven,
+    TextField,
+    VerbSerializer,
+    WholeField,
+)
 
 GLOBAL = "global"
 AUTO = "auto"
@@ -66,7 +74,7 @@ class KillSwitchSerializer(serializers.ModelSerializer[KillSwitch]):
 
     class Meta:
         model = KillSwitch
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "scope",
             "target",
@@ -80,7 +88,51 @@ class KillSwitchSerializer(serializers.ModelSerializer[KillSwitch]):
             "lift_reason",
             "version",
         )
+        read_only_fields: tuple[str, ...] = fields
+
+
+class LiftPreviewSerializer(serializers.Serializer[Any]):
+    """What is held, and what would become of it."""
+
+    held = serializers.IntegerField()
+    would_run = serializers.IntegerField()
+    superseded = serializers.IntegerField(help_text="Recovered or ignored meanwhile: skipped.")
+    expired = serializers.IntegerField(help_text="What allowed it does not hold any more.")
+    still_held = serializers.IntegerField(help_text="By another switch.")
+
+
+class StopPreviewSerializer(serializers.Serializer[Any]):
+    """What would be held from now on; what is under way is not called back."""
+
+    would_hold = serializers.IntegerField()
+    under_way = serializers.IntegerField()
+    by_type = serializers.DictField(child=serializers.IntegerField())
+    by_workflow = serializers.DictField(child=serializers.IntegerField())
+
+
+class ActivatedSerializer(KillSwitchSerializer):
+    preview = StopPreviewSerializer(required=False, help_text="Of a dry run.")
+
+    class Meta(KillSwitchSerializer.Meta):
+        fields = (*KillSwitchSerializer.Meta.fields, "preview")
         read_only_fields = fields
+
+
+class LiftedSerializer(KillSwitchSerializer):
+    preview = LiftPreviewSerializer(required=False, help_text="Of a dry run.")
+
+    class Meta(KillSwitchSerializer.Meta):
+        fields = (*KillSwitchSerializer.Meta.fields, "preview")
+        read_only_fields = fields
+
+
+class SwitchLift(ReasonGiven):
+    release_per_second = WholeField(
+        required=False,
+        min_value=1,
+        max_value=FASTEST_RELEASE,
+        help_text=f"What was held comes back at this rate; {RELEASE_PER_SECOND} unless given.",
+    )
 
 
 class GlobalSwitchSerializer(serializers.Serializer[Any]):

@@ -8,6 +8,7 @@ app_name = "safety"
 urlpatterns = [
     path("", views.kill_switches, name="kill-switches"),
     path("stop/", views.stop, name="stop"),
+    path("preview/", views.preview, name="preview"),
     path("activate/", views.activate, name="activate"),
     path("bar/", views.bar, name="bar"),
     path("<uuid:pk>/lift/", views.lift, name="lift"),

@@ -56,6 +56,8 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
     pending = ActionFactory(**waiting)
     sent = ActionFactory(tenant=tenant, incident=closed, status=Status.COMPLETED)
     awaiting = ActionFactory(**waiting, status=Status.AWAITING_APPROVAL)
+    # held by the switch below
+    parked = ActionFactory(**waiting, status=Status.PARKED, action_type=ActionType.NOTIFY)
     reported = submit(tenant, **event(workflow=f"{word}-workflow", payload={"error_message": word}))
     with scoping.bound(tenant.pk) as now:
         switch = killswitch.activate(
@@ -96,6 +98,7 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
             "pending_action": pending.pk,
             "sent_action": sent.pk,
             "awaiting_action": awaiting.pk,
+            "parked_action": parked.pk,
             "approval": awaiting.approval.pk,
             "reversible_action": reversible.pk,
             "failed_delivery": told.pk,

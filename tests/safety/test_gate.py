@@ -29,6 +29,7 @@ FINE = Facts(
     in_flight=tuple(InFlight(s, 0, 1, NOON) for s in ("tenant", "workflow", "vendor")),
     breaker=Permit(True, None, "closed"),
     rate=Permit(True, None, "a token is there"),
+    release=Permit(True, None, "5 a second"),
 )
 SOON = NOON + timedelta(minutes=5)
 LATER = NOON + timedelta(minutes=9)
@@ -37,6 +38,7 @@ ORDER = [
     "retry_rule",
     "retry_url",
     "kill_switch",
+    "release",
     "auto_retry",
     "idempotent",
     "confidence",
@@ -71,6 +73,7 @@ FAILURES: dict[str, tuple[dict[str, Any], str]] = {
     "retry_rule": ({"retry_rule": Needed(False, "off", "on", "no_retry", "No retry.")}, "skip"),
     "retry_url": ({"retry_url": Needed(False, "none", "set", "checkout", "No URL.")}, "skip"),
     "kill_switch": ({"switches": ("tenant: stop",)}, "park"),
+    "release": ({"release": Permit(False, SOON, "5 a second")}, "wait"),
     "auto_retry": ({"auto_retry_enabled": False}, "approve"),
     "idempotent": ({"idempotent": "no"}, "approve"),
     "confidence": ({"is_certain": False, "confidence": 0.69}, "approve"),
@@ -206,6 +209,14 @@ def test_it_can_start_when_the_last_of_its_gates_clears() -> None:
 def test_what_waits_for_a_person_has_no_earliest_time() -> None:
     waits = FAILURES["circuit_breaker"][0] | FAILURES["kill_switch"][0]
     assert gate.check(replace(FINE, **waits)).earliest_possible_at is None
+
+
+def test_a_canary_passes_the_switches_it_was_let_past_and_the_gate_says_so() -> None:
+    through = replace(FINE, let_through="let through by ann: try one")
+    shown = next(g for g in gate.check(through).gates if g.name == "kill_switch")
+    assert (shown.passed, shown.value) == (True, "let through by ann: try one")
+    # one that was set afterwards holds it again
+    assert gate.check(replace(through, switches=("tenant switch: again",))).effect == "park"
 
 
 def test_an_edit_after_the_approval_is_told_as_a_diff() -> None:
