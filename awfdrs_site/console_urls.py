@@ -15,5 +15,6 @@ urlpatterns = [
     path("deliveries/", include("actions.delivery_urls")),
     path("incidents/", include("incidents.urls"), {"above": ABOVE}),
     path("runs/", include("incidents.run_urls"), {"above": ABOVE}),
+    path("rules/", include("safety.rule_urls")),
     path("kill-switches/", include("safety.urls"), {"above": SWITCHES_ABOVE}),
 ]

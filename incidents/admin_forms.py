@@ -5,14 +5,18 @@ from typing import Any, ClassVar
 from django import forms
 
 from incidents import outcome_rules
-from incidents.analysis.outcome import STARS_MOST, faults
+from incidents.analysis.outcome import faults
+from incidents.analysis.patterns import STARS_MOST
 from incidents.models import OutcomeRule
 from incidents.outcome_rules import Trial
 from incidents.states import Outcome
 from safety.admin_forms import reason_field
 from tenants.admin_base import OfTenantForm
 
-_GLOB = f"* stands for any text, ? for one character, at most {STARS_MOST} *; case does not matter."
+_PATTERN = (
+    f"* stands for any text, ? for one character, at most {STARS_MOST} *; or a regular expression "
+    "between two slashes, such as /^card_(declined|expired)$/. Case does not matter."
+)
 
 
 class OutcomeRuleForm(OfTenantForm):
@@ -34,9 +38,9 @@ class OutcomeRuleForm(OfTenantForm):
         ]
         help_texts: ClassVar[dict[str, str]] = {
             "position": "Rules are asked from the smallest number on; the first that holds decides.",
-            "event_type": f"Such as payment.*. {_GLOB}",
+            "event_type": f"Such as payment.*. {_PATTERN}",
             "status": "Equal to status in the payload; case does not matter.",
-            "error_code": f"Such as card_*, of error_code in the payload. {_GLOB}",
+            "error_code": f"Such as card_*, of error_code in the payload. {_PATTERN}",
             "payload_path": "Inside the payload, such as state, error.kind or items.0.code.",
             "payload_value": "Equal to what stands there; empty: anything but null, blank, 0 or false.",
             "is_enabled": "Rules are switched off, never deleted.",

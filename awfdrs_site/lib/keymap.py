@@ -33,6 +33,7 @@ BINDINGS = (
     Binding("inbox", ("g m",), "Go to your messages"),
     Binding("campaigns", ("g c",), "Go to campaigns"),
     Binding("deliveries", ("g d",), "Go to deliveries"),
+    Binding("rules", ("g u",), "Go to rules"),
     Binding("kill-switches", ("g k",), "Go to kill switches"),
     Binding("stop", ("!",), "STOP"),
     Binding("theme", ("t",), "Switch theme"),

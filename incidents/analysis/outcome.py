@@ -1,17 +1,15 @@
 """The only place that says whether an event reports a failure (DESIGN.md rule 16)."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import translate
-from functools import lru_cache
 
+from incidents.analysis import patterns
 from incidents.analysis.facts import text_of
+from incidents.analysis.patterns import PatternRefused
 from incidents.states import Outcome
 
 __all__ = ["SHIPPED", "Matcher", "Outcome", "faults", "opens_run", "outcome"]
 
-STARS_MOST = 5  # a glob of many stars costs more than anybody means by it
 _INDEX_DIGITS = 9  # Python refuses to read a number of thousands of digits
 
 
@@ -19,7 +17,7 @@ _INDEX_DIGITS = 9  # Python refuses to read a number of thousands of digits
 class Matcher:
     """Every condition that is given must hold; one about what the event does not say never holds.
 
-    `event_type` and `error_code` are globs, the rest is equal, all without regard to case. A
+    `event_type` and `error_code` are patterns, the rest is equal, all without regard to case. A
     `payload_path` alone asks whether anything is there: not null, empty, blank, 0 or false.
     """
 
@@ -86,8 +84,10 @@ def faults(matcher: Matcher) -> dict[str, str]:
     """What keeps it from being a rule, by field, in words for who typed it."""
     found = {}
     for name in ("event_type", "error_code"):
-        if getattr(matcher, name).count("*") > STARS_MOST:
-            found[name] = f"At most {STARS_MOST} * in a pattern."
+        try:
+            patterns.demand(getattr(matcher, name))
+        except PatternRefused as refused:
+            found[name] = str(refused)
     if matcher.payload_path and not all(matcher.payload_path.split(".")):
         found["payload_path"] = "Names or numbers with one dot between them, such as error.kind."
     if matcher.payload_value and not matcher.payload_path:
@@ -100,9 +100,9 @@ def faults(matcher: Matcher) -> dict[str, str]:
 def _holds(matcher: Matcher, said: _Said) -> bool:
     return (
         _has_condition(matcher)
-        and (not matcher.event_type or _fits(said.event_type, matcher.event_type))
+        and (not matcher.event_type or _is_like(said.event_type, matcher.event_type))
         and (not matcher.status or said.status == matcher.status.casefold())
-        and (not matcher.error_code or _fits(said.error_code, matcher.error_code))
+        and (not matcher.error_code or _is_like(said.error_code, matcher.error_code))
         and (not matcher.payload_path or _stands(matcher, said.payload))
     )
 
@@ -111,16 +111,9 @@ def _has_condition(matcher: Matcher) -> bool:
     return bool(matcher.event_type or matcher.status or matcher.error_code or matcher.payload_path)
 
 
-def _fits(text: str, pattern: str) -> bool:
+def _is_like(text: str, pattern: str) -> bool:
     """`text` is casefolded already."""
-    return text != "" and _compiled(pattern).match(text) is not None
-
-
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    if pattern.count("*") > STARS_MOST:
-        return re.compile(r"(?!)")  # nobody could have saved it; it matches nothing
-    return re.compile(translate(pattern.casefold()))
+    return text != "" and patterns.fits(text, pattern)
 
 
 def _stands(matcher: Matcher, payload: object) -> bool:
