@@ -8,6 +8,7 @@ from actions import (
     inbox_views,
     page_views,
     reversal_views,
+    vendor_views,
     views,
 )
 
@@ -23,6 +24,7 @@ urlpatterns = [
     path("actions/<uuid:pk>/compensate/", compensation_views.compensate, name="compensate"),
     path("actions/<uuid:pk>/reverse/", reversal_views.reverse, name="reverse"),
     path("actions/<uuid:pk>/canary/", canary_views.let_through, name="canary"),
+    path("safety/", vendor_views.overview, name="safety"),
     path("inbox/", inbox_views.messages, name="inbox"),
     path("inbox/read/", inbox_views.read_all, name="read-all"),
     path("inbox/<uuid:pk>/read/", inbox_views.read, name="read"),

@@ -13,6 +13,7 @@ urlpatterns = [
     path("campaigns/", include("actions.campaign_urls")),
     path("approvals/", include("actions.approval_urls")),
     path("deliveries/", include("actions.delivery_urls")),
+    path("vendors/", include("actions.vendor_urls")),
     path("incidents/", include("incidents.urls"), {"above": ABOVE}),
     path("runs/", include("incidents.run_urls"), {"above": ABOVE}),
     path("rules/", include("safety.rule_urls")),

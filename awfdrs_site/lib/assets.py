@@ -26,6 +26,7 @@ BUNDLES = {
         "css/components/row.css",
         "css/components/cards.css",
         "css/components/charts.css",
+        "css/components/vendors.css",
         "css/components/detail.css",
         "css/components/timeline.css",
         "css/components/menus.css",

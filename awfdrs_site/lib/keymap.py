@@ -34,6 +34,8 @@ BINDINGS = (
     Binding("campaigns", ("g c",), "Go to campaigns"),
     Binding("deliveries", ("g d",), "Go to deliveries"),
     Binding("rules", ("g u",), "Go to rules"),
+    Binding("safety", ("g s",), "Go to the safety overview"),
+    Binding("vendors", ("g v",), "Go to vendors"),
     Binding("kill-switches", ("g k",), "Go to kill switches"),
     Binding("stop", ("!",), "STOP"),
     Binding("theme", ("t",), "Switch theme"),
