@@ -22,6 +22,9 @@ from awfdrs_site.lib.api_errors import MEDIA_TYPE  # noqa: E402
 from awfdrs_site.lib.correlation import HEADER  # noqa: E402
 from awfdrs_site.lib.problems import Problem, as_dict  # noqa: E402
 from awfdrs_site.routing import websocket_urlpatterns  # noqa: E402
+from safety import checks  # noqa: E402
+
+checks.demand()  # the rules: better no server than one that fails at the first failure
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
+from celery.signals import worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "awfdrs_site.settings")
 
@@ -58,6 +59,14 @@ app.conf.beat_schedule = {
     ),
     "events.tasks.make_partitions": _every(3600, "events.tasks.make_partitions", "default"),
 }
+
+
+@worker_init.connect
+def demand_rules(**_: object) -> None:
+    """A worker runs no checks by itself. SystemExit is what a receiver may raise: Celery logs the rest."""
+    from safety import checks  # its app is loaded by now
+
+    checks.demand()
 
 
 from awfdrs_site import poller  # noqa: E402  # the bootstep needs the app above

@@ -1,4 +1,4 @@
-"""The only link from the rulebook to `manage.py check`: every problem becomes an Error there."""
+"""The only place where a rulebook that does not hold is told: as Errors of `manage.py check`, or by ending a server."""
 
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,12 @@ def check_rulebook(**_: Any) -> list[CheckMessage]:
 def configured_directory() -> Path:
     other = getattr(settings, "AWFDRS_RULES_DIR", "")
     return Path(other) if other else rulefiles.shipped()
+
+
+def demand() -> None:
+    """For the servers, which run no checks: ends the process with every problem, file, line and key."""
+    if problems := errors_in(configured_directory()):
+        raise SystemExit("\n".join(["awfdrs: the rules do not hold.", *(p.msg for p in problems)]))
 
 
 def errors_in(directory: Path) -> list[CheckMessage]:

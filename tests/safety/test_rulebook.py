@@ -1,14 +1,19 @@
 """The rulebook: what is shipped, and every way in which a file or an override is refused."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from celery.signals import worker_init
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from awfdrs_site.celery import demand_rules
 from safety import checks, rulefiles, strict_yaml
 from safety.rulefields import FIELDS, NAME, SCOPES, ValuesRefused, may_tune, validate_values
 from safety.rulefiles import RetryPolicy, RulebookError, load, shipped
@@ -414,3 +419,41 @@ def test_check_names_file_and_line_of_every_problem(
 
 def test_the_public_names_of_the_rulebook_exist() -> None:
     assert all(hasattr(rulefiles, name) for name in rulefiles.__all__)
+
+
+# --- the start ---------------------------------------------------------------------------------
+
+
+def _spoil(rules: Path) -> Path:
+    (rules / "error_codes.yaml").write_text("error_codes:\n  boom:\n    severity: hihg\n")
+    return rules
+
+
+PLACE = "error_codes.yaml:3: boom: severity must be one of low"
+
+
+def test_a_worker_does_not_start_with_rules_that_do_not_hold(
+    rules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {receiver() for _, receiver in worker_init.receivers}  # of weak references
+    assert demand_rules in asked
+    demand_rules()
+    monkeypatch.setattr(checks, "settings", SimpleNamespace(AWFDRS_RULES_DIR=str(_spoil(rules))))
+    with pytest.raises(SystemExit) as ended:
+        demand_rules()
+    assert PLACE in str(ended.value)
+
+
+@pytest.mark.parametrize("server", ["asgi", "wsgi"])
+def test_a_web_server_does_not_start_with_rules_that_do_not_hold(rules: Path, server: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", f"import awfdrs_site.{server}"],
+        env=os.environ | {"AWFDRS_RULES_DIR": str(_spoil(rules))},
+        cwd=Path(checks.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert PLACE in ended.stderr
+    assert "Traceback" not in ended.stderr
