@@ -101,7 +101,7 @@ def _let_go(actions: Sequence[Action], ended: Ended | None, *, now: datetime) ->
         tenant_id, n = actions[0].tenant_id, len(actions)
         release, places = releases.places(ended, tenant_id=tenant_id, n=n, now=now)
         fields = _places(actions, release, places)
-        detail = {"switch": str(ended.id)}
+        detail = {"switches": [str(ended.id)]}
     lifecycle.move_all(
         actions, Status.PENDING, "released", by=SYSTEM, now=now, fields=fields, **detail
     )

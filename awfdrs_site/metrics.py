@@ -105,6 +105,16 @@ READS = (
         """,
     ),
     Read(
+        "parked_actions",
+        GaugeMetricFamily,
+        "Actions that kill switches or paused campaigns hold.",
+        ("tenant_id", "action_type"),
+        """
+        select tenant_id, action_type, count(*) from actions_action
+        where status = 'parked' group by 1, 2
+        """,
+    ),
+    Read(
         # every move of a breaker starts a new epoch
         "circuit_breaker_transitions",
         CounterMetricFamily,

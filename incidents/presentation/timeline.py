@@ -47,6 +47,7 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "awaiting_approval": ("human", "shield-alert", "Approval requested"),
     "approved": ("human", "shield-check", "Approved"),
     "parked": ("human", "hourglass", "Held back"),
+    "canary": ("human", "shield-check", "Let past a kill switch, once"),
     "released": ("info", "rotate-cw", "Released"),
     "started": ("info", "rotate-cw", "Retry sent"),
     "attempted": ("info", "rotate-cw", "Retry sent"),

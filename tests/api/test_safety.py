@@ -11,7 +11,13 @@ from tenants import scoping
 from tenants.models import Tenant
 from tenants.states import Role, Scope
 from tests.cast import Api, key_of, signed_in
-from tests.factories import MembershipFactory, UserFactory, VendorFactory, WorkflowFactory
+from tests.factories import (
+    ActionFactory,
+    MembershipFactory,
+    UserFactory,
+    VendorFactory,
+    WorkflowFactory,
+)
 from tests.support.problem_answers import members
 
 SWITCHES, VENDORS = "/api/v1/kill-switches", "/api/v1/vendors"
@@ -155,3 +161,52 @@ def test_rules_in_force_name_the_source_of_every_value(api: Api) -> None:
 @pytest.mark.parametrize("query", ["category=bogus", "colour=red", "vendor=%00"])
 def test_rules_of_a_senseless_question_are_refused(api: Api, query: str) -> None:
     assert api.get(f"/api/v1/rules/effective?{query}").status_code == 422
+
+
+def test_a_stop_and_its_lift_are_previewed_by_dry_runs(api: Api, acme: Tenant) -> None:
+    workflow = WorkflowFactory(tenant=acme, slug="refunds")
+    ActionFactory(tenant=acme, workflow=workflow, status="pending")
+    body = {"scope": "workflow", "target": "refunds", "reason": "look"}
+    tried = api.post(f"{SWITCHES}?dry_run=true", body).json()
+    assert tried["preview"] == {
+        "would_hold": 1,
+        "under_way": 0,
+        "by_type": {"retry": 1},
+        "by_workflow": {"refunds": 1},
+    }
+    made = api.post(SWITCHES, body).json()
+    assert "preview" not in made
+    ActionFactory(tenant=acme, workflow=workflow, status="parked", action_type="rollback")
+    lift = f"{SWITCHES}/{made['id']}/lift"
+    previewed = api.post(f"{lift}?dry_run=true", {"reason": "looked"}).json()["preview"]
+    assert previewed == {
+        "held": 1,
+        "would_run": 1,
+        "superseded": 0,
+        "expired": 0,
+        "still_held": 0,
+    }
+    assert api.get(SWITCHES).json()["results"][0]["is_active"]
+
+
+@pytest.mark.parametrize(
+    ("pace", "status"), [(1, 200), (100, 200), (0, 422), (101, 422), ("5", 422)]
+)
+def test_whoever_lifts_says_how_fast_within_reason(
+    api: Api, acme: Tenant, pace: Any, status: int
+) -> None:
+    made = api.post(SWITCHES, {"scope": "tenant", "reason": "look"}).json()
+    body = {"reason": "looked", "release_per_second": pace}
+    assert api.post(f"{SWITCHES}/{made['id']}/lift", body).status_code == status
+
+
+def test_one_held_action_is_let_through_with_a_reason(api: Api, acme: Tenant) -> None:
+    held = ActionFactory(tenant=acme, status="parked")
+    path = f"/api/v1/actions/{held.pk}/canary"
+    assert members(api.post(path, {"reason": "try one"}))["code"] == "conflict"  # nothing holds it
+    api.post(SWITCHES, {"scope": "tenant", "reason": "look"})
+    assert api.post(path, {}).status_code == 422
+    assert api.post(path, {"reason": "try one"}).json()["status"] == "pending"
+    operator = Api(key_of(acme, Scope.READ, Scope.OPERATE))
+    # who may not stop may let nothing past a stop
+    assert operator.post(path, {"reason": "try one"}).status_code == 403

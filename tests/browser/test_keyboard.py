@@ -98,6 +98,18 @@ def test_stop_is_reached_by_keyboard(desk: Page) -> None:
     expect(desk.locator("dialog")).to_be_hidden()
 
 
+def test_stop_is_two_keys_away_from_a_field_and_from_a_dialog(desk: Page) -> None:
+    desk.locator("#q").focus()
+    desk.keyboard.press("Escape")
+    desk.keyboard.press("!")
+    expect(desk.locator("dialog")).to_contain_text("Stop automatic actions")
+    desk.keyboard.press("Escape")
+    desk.keyboard.press("?")
+    desk.keyboard.press("Escape")
+    desk.keyboard.press("!")
+    expect(desk.locator("dialog[open]")).to_contain_text("Stop automatic actions")
+
+
 def test_t_switches_the_theme_at_once_and_for_the_next_page(desk: Page) -> None:
     desk.keyboard.press("t")
     expect(desk.locator("html")).to_have_attribute("data-theme", "light")

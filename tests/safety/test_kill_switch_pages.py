@@ -6,9 +6,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from actions.models import Action
 from safety import killswitch
 from safety.killswitch import Held
 from tenants import scoping
+from tests.factories import ActionFactory, WorkflowFactory
 from tests.support.console import World, client_of, incident_of, report, world
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -109,3 +111,50 @@ def test_a_viewer_sees_switches_and_cannot_touch_them(alice: Client, cast: World
     assert "Lift, let actions continue" not in page
     assert bob.get(reverse("safety:stop")).status_code == 403
     assert bob.post(reverse("safety:activate"), TENANT).status_code == 403
+
+
+def _held(cast: World, status: str = "parked") -> Action:
+    workflow = WorkflowFactory(tenant=cast.acme, slug="refunds")
+    made: Action = ActionFactory(
+        tenant=cast.acme, workflow=workflow, action_type="rollback", status=status
+    )
+    return made
+
+
+def test_the_dialog_says_what_would_be_held(alice: Client, cast: World) -> None:
+    what = {"what": f"workflow:{_held(cast, 'pending').workflow_id}"}
+    preview = reverse("safety:preview")
+    part = alice.get(preview, what, headers={"HX-Request": "true"}).content.decode()
+    assert "<b>1 action</b> would be held" in part
+    assert "rollback 1" in part
+    # a whole page without JavaScript, with what was chosen
+    page = alice.get(preview, what).content.decode()
+    assert "<html" in page
+    assert "<b>1 action</b> would be held" in page
+    assert "would be held from now on" not in alice.get(preview, {"what": "?"}).content.decode()
+
+
+def test_the_bar_and_the_lift_say_how_much_is_held(alice: Client, cast: World) -> None:
+    _held(cast)
+    alice.post(reverse("safety:activate"), TENANT)
+    page = alice.get(reverse("safety:kill-switches")).content.decode()
+    assert "1 action held." in page
+    assert "1 would run" in page
+    assert "1 action held." in alice.get("/incidents/").content.decode()
+
+
+def test_one_held_action_is_let_through_from_its_page(alice: Client, cast: World) -> None:
+    held = _held(cast)
+    alice.post(reverse("safety:activate"), TENANT)
+    page, path = (
+        reverse("actions:detail", args=[held.pk]),
+        reverse("actions:canary", args=[held.pk]),
+    )
+    assert "Let this one through" in alice.get(page).content.decode()
+    assert "Let this one through" not in client_of(cast.bob).get(page).content.decode()
+    assert client_of(cast.bob).post(path, {"reason": "x"}).status_code == 403
+    assert client_of(cast.mallory).post(path, {"reason": "x"}).status_code == 404
+    assert "Say why" in alice.post(path, {"reason": ""}, follow=True).content.decode()
+    shown = alice.post(path, {"reason": "try one"}, follow=True).content.decode()
+    assert "Let through once" in shown
+    assert "Let this one through" not in shown
