@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import psycopg
 import redis
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
@@ -140,7 +140,7 @@ class Pipeline(OpenView):
 def server_error(request: HttpRequest) -> HttpResponse:
     """handler500: what broke before any view, while the caller was looked up, may be the database."""
     failure = sys.exc_info()[1]
-    if isinstance(failure, OperationalError | InterfaceError):
+    if isinstance(failure, Exception) and api_errors.is_outage(failure):
         return api_errors.bad_request(request, failure)  # it finds the status itself: 503
     return api_errors.server_error(request)
 

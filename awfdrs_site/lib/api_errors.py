@@ -76,6 +76,11 @@ def problem_response(problem: Problem, request: http.HttpRequest) -> http.HttpRe
     return response
 
 
+def is_outage(exc: Exception) -> bool:
+    """Whether the database is what broke: away, or taking no writes."""
+    return _outage_of(exc) is not None
+
+
 def bad_request(request: http.HttpRequest, exception: Exception) -> http.HttpResponse:
     return _answer(problem_for(exception), request)
 
@@ -160,15 +165,17 @@ def _as_framework_refusal(exc: Exception) -> Problem | None:
 
 
 def _as_outage(exc: Exception) -> Problem | None:
+    problem = _outage_of(exc)
+    if problem is not None:
+        _logger.error("database outage, answered with 503", exc_info=exc)
+    return problem
+
+
+def _outage_of(exc: Exception) -> Problem | None:
     if isinstance(_cause(exc), _STORAGE):
-        _logger.error("the database takes no writes, answered with 503", exc_info=exc)
-        return Problem(
-            "unavailable", "Nothing can be stored right now.", retry_after=5, reason="storage"
-        )
-    if not isinstance(exc, _DATABASE_AWAY):
-        return None
-    _logger.error("database unavailable, answered with 503", exc_info=exc)
-    return Problem("unavailable", retry_after=1)
+        detail = "Nothing can be stored right now."
+        return Problem("unavailable", detail, retry_after=5, reason="storage")
+    return Problem("unavailable", retry_after=1) if isinstance(exc, _DATABASE_AWAY) else None
 
 
 def _cause(exc: Exception) -> BaseException:
