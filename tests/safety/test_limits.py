@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import combinations_with_replacement
 
 import pytest
+from django_redis import get_redis_connection
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -124,6 +125,20 @@ def test_workers_that_spend_at_once_never_spend_a_token_twice(acme: Tenant) -> N
         return sum(take_at(vendor, 0, hourly).allowed for _ in range(5))
 
     assert sum(at_once(8, spend)) == 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_flushall_under_load_gives_no_token_back(acme: Tenant) -> None:
+    vendor = VendorFactory(tenant=acme)
+    hourly = RateLimit(requests_per_second=1 / 3600, burst_size=7)
+    take_at(vendor, -3600 * 24, hourly)
+
+    def spend_or_flush(number: int) -> int:
+        if number == 0:
+            return int(not get_redis_connection("default").flushall())
+        return sum(take_at(vendor, 0, hourly).allowed for _ in range(5))
+
+    assert sum(at_once(5, spend_or_flush)) == 7
 
 
 @pytest.mark.django_db(transaction=True)
