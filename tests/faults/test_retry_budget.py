@@ -1,0 +1,144 @@
+"""Everything fails at full speed, over many signatures at once: retries stay within the budget of the vendor (M45)."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from pytest_django import Settings
+
+from awfdrs_site.lib import clock
+from safety import breaker, budget
+from safety.ruletypes import RetryBudget
+from tenants import scoping
+from tenants.journal import SYSTEM
+from tenants.models import JournalEntry, Tenant, Vendor
+from tests.cast import event, submit_all
+from tests.databases import Owner
+from tests.factories import VendorFactory
+from tests.faults.sizes import sized
+from tests.journeys.conftest import Stage
+from tests.journeys.conftest import stage as stage
+
+pytestmark = pytest.mark.faults
+
+SECONDS = sized(small=4, full=60)
+PER_SECOND = sized(small=12, full=100)
+SIGNATURES = sized(small=12, full=200)  # no limit of one incident holds any of it back
+NO_LIMIT = 100_000
+SECOND = timedelta(seconds=1)
+POLICY = RetryBudget()
+Seconds = Callable[[], Iterator[int]]
+_CLOCK = "create or replace function awf_now() returns timestamptz language sql volatile as '{}'"
+_GOES = _CLOCK.format("select clock_timestamp() + ahead from travel.clock")
+_STANDS = _CLOCK.format("select ''{}''::timestamptz")
+
+
+@pytest.fixture
+def seconds(owner: Owner) -> Iterator[Seconds]:
+    """A clock that stands still but when it is told: however slow this machine is, a second is a second."""
+    began = clock.read()
+
+    def tick() -> Iterator[int]:
+        for second in range(SECONDS):
+            owner.connection.execute(_STANDS.format(began + second * SECOND))
+            yield second
+
+    yield tick
+    owner.connection.execute(_GOES)
+
+
+@pytest.fixture
+def unlimited(stage: Stage, settings: Settings) -> Stage:
+    """Only the budget is left: no storm limit, no breaker, no hourly limit, no rate."""
+    settings.MAX_RETRIES_PER_VENDOR = NO_LIMIT
+    vendor = VendorFactory(tenant=stage.tenant, name="acquirer")
+    with scoping.platform():
+        Tenant.objects.filter(pk=stage.tenant.pk).update(storm_runs=NO_LIMIT)
+    with scoping.bound(stage.tenant.pk) as now:
+        breaker.force(
+            vendor, mode="forced_closed", reason="the story's", until=None, by=SYSTEM, now=now
+        )
+    stage.rule(
+        "acquirer", rate_limit__requests_per_second=NO_LIMIT, rate_limit__burst_size=NO_LIMIT
+    )
+    for n in range(1, SIGNATURES):
+        stage.opens(_slug(n))
+    return stage
+
+
+def _slug(n: int) -> str:
+    return f"payouts-{n}" if n else "payouts"
+
+
+def report(stage: Stage, second: int, *, fails: int) -> None:
+    """What the workflows say of this second: one in so many of their calls failed, each of another run."""
+    bodies = []
+    for n in range(PER_SECOND):
+        place = second * PER_SECOND + n
+        failed = {"error_code": "service_unavailable"} if place % fails == 0 else {}
+        bodies.append(
+            event(
+                workflow=_slug(place % SIGNATURES),
+                run_id=f"run-{place}",
+                event_type="payout.failed" if failed else "payout.completed",
+                payload={"vendor": "acquirer", **failed},
+            )
+        )
+    submit_all(stage.tenant, bodies)
+    stage.turn()
+
+
+def everything_fails(stage: Stage, seconds: Seconds) -> list[int]:
+    """Originals and retries all fail; returns how many retries started in each second."""
+    stage.recovers = False
+    made = []
+    for second in seconds():
+        report(stage, second, fails=1)
+        made.append(len(stage.calls) - sum(made))
+    return made
+
+
+def above_the_budget(made: list[int]) -> list[int]:
+    """The seconds at whose end the minute behind them had more retries than a fifth of its calls, and ten."""
+    return [
+        end
+        for end in range(SECONDS)
+        if sum(made[max(0, end - 59) : end + 1])
+        > POLICY.floor_per_minute
+        + POLICY.share_percent / 100 * PER_SECOND * (end + 1 - max(0, end - 59))
+    ]
+
+
+def test_when_every_call_fails_retries_stay_within_the_budget(
+    unlimited: Stage, seconds: Seconds
+) -> None:
+    made = everything_fails(unlimited, seconds)
+    assert above_the_budget(made) == []
+    allowed = POLICY.floor_per_minute + POLICY.share_percent / 100 * PER_SECOND * SECONDS
+    assert sum(made) >= 0.8 * allowed - PER_SECOND  # what is allowed is also used
+    with scoping.bound(unlimited.tenant.pk) as now:
+        vendor = Vendor.objects.for_tenant(unlimited.tenant).get(name="acquirer")
+        meter = budget.meter(vendor, now=now)
+    assert (meter.originals, meter.retries) == (SECONDS * PER_SECOND, sum(made))
+    print(f"{meter.originals} calls failed, {meter.retries} retries: {meter.amplification:.2f} ×")
+
+
+def test_without_a_budget_the_same_failure_would_go_beyond_it(
+    unlimited: Stage, seconds: Seconds
+) -> None:
+    unlimited.rule(
+        "acquirer",
+        rate_limit__requests_per_second=NO_LIMIT,
+        rate_limit__burst_size=NO_LIMIT,
+        retry_budget__floor_per_minute=NO_LIMIT,
+    )
+    assert above_the_budget(everything_fails(unlimited, seconds))
+
+
+def test_when_one_call_in_a_hundred_fails_nothing_waits(unlimited: Stage, seconds: Seconds) -> None:
+    for second in seconds():
+        report(unlimited, second, fails=100)
+    assert unlimited.calls
+    with scoping.bound(unlimited.tenant.pk):
+        lines = JournalEntry.objects.for_tenant(unlimited.tenant)
+        assert not lines.filter(verb__in=("waits", "awaits_approval", "parked")).exists()
