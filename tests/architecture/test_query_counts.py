@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from actions.models import Action
 from incidents.models import Incident, Run
-from tenants.models import Tenant
+from tenants.models import Tenant, Vendor
 from tenants.scoping import bound
 from tests.cast import (
     Api,
@@ -77,12 +77,16 @@ def doers(tenant: Tenant, user: User) -> dict[str, Callable[[], object]]:
         incident = Incident.objects.for_tenant(tenant).order_by("number")[0]
         action = Action.objects.for_tenant(tenant).order_by("id")[0]
         run = Run.objects.for_tenant(tenant).order_by("id")[0]
+        vendor = Vendor.objects.for_tenant(tenant).order_by("name")[0]
     listings = ("events", "incidents", "runs", "actions", "workflows", "vendors")
     return {
         "page incidents": page(user, "/incidents/"),
         "page incident": page(user, f"/incidents/{incident.pk}/"),
         "page runs": page(user, "/runs/"),
         "page run": page(user, f"/runs/{run.pk}/"),
+        "page safety": page(user, "/safety/"),
+        "page vendors": page(user, "/vendors/"),
+        "page vendor": page(user, f"/vendors/{vendor.pk}/"),
         **{f"api {name}": answer(api, f"/api/v1/{name}") for name in listings},
         "api incident": answer(api, f"/api/v1/incidents/{incident.pk}"),
         "api incident runs": answer(api, f"/api/v1/incidents/{incident.pk}/runs"),

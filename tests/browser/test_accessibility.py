@@ -7,7 +7,10 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from incidents.models import Run
+from safety import breaker
 from tenants import scoping
+from tenants.journal import SYSTEM
+from tenants.models import Vendor
 from tests.browser.conftest import AXE, SignIn
 from tests.support.console import World, incident_of, report, workflow_with_retries
 
@@ -53,9 +56,22 @@ def hurt(cast: World, busy: str) -> str:
         return reverse("runs:detail", args=[run.pk])
 
 
+@pytest.fixture
+def vendor(cast: World, busy: str) -> str:
+    """A vendor of that world whose breaker a person holds; its url."""
+    with scoping.bound(cast.acme.pk) as now:
+        found = Vendor.objects.for_tenant(cast.acme).get(name="stripe")
+        breaker.force(
+            found, mode="forced_open", reason="their outage", until=None, by=SYSTEM, now=now
+        )
+        return reverse("vendors:detail", args=[found.pk])
+
+
 @pytest.mark.parametrize("width", WIDTHS)
-def test_axe_finds_nothing(cast: World, sign_in: SignIn, busy: str, hurt: str, width: str) -> None:
-    page = sign_in(cast.alice, **_options(width))
+def test_axe_finds_nothing(
+    cast: World, sign_in: SignIn, busy: str, hurt: str, vendor: str, width: str
+) -> None:
+    page = sign_in(cast.ann, **_options(width))
     page.add_init_script(path=AXE)
     for path in (
         "/incidents/",
@@ -67,6 +83,9 @@ def test_axe_finds_nothing(cast: World, sign_in: SignIn, busy: str, hurt: str, w
         "/runs/",
         "/runs/?state=waived",
         hurt,
+        "/safety/",
+        "/vendors/",
+        vendor,
         "/kill-switches/",
         "/kill-switches/stop/",
         "/tenant/",
@@ -127,7 +146,7 @@ def test_axe_would_find_something(sign_in: SignIn) -> None:
 
 
 def test_nothing_scrolls_sideways_at_320_px(
-    cast: World, sign_in: SignIn, busy: str, hurt: str
+    cast: World, sign_in: SignIn, busy: str, hurt: str, vendor: str
 ) -> None:
     page = sign_in(cast.alice, viewport={"width": 320, "height": 640})
     report(cast.acme, runs=["run-" + "x" * 190])  # as long as ids may be
@@ -136,6 +155,9 @@ def test_nothing_scrolls_sideways_at_320_px(
         busy,
         "/runs/",
         hurt,
+        "/safety/",
+        "/vendors/",
+        vendor,
         "/kill-switches/",
         "/kill-switches/stop/",
     ):
