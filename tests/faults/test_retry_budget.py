@@ -91,7 +91,7 @@ def report(stage: Stage, second: int, *, fails: int) -> None:
 def everything_fails(stage: Stage, seconds: Seconds) -> list[int]:
     """Originals and retries all fail; returns how many retries started in each second."""
     stage.recovers = False
-    made = []
+    made: list[int] = []
     for second in seconds():
         report(stage, second, fails=1)
         made.append(len(stage.calls) - sum(made))
