@@ -61,15 +61,16 @@ def signed_by(workflow: Workflow, *, now: datetime) -> dict[str, Any]:
 
 
 def _retry(action: Action, now: datetime) -> Call:
-    workflow = action.workflow
+    workflow, run, incident = action.workflow, action.run, action.incident
     assert workflow is not None
-    run = lifecycle.run_of(action)
+    assert run is not None
+    assert incident is not None
     timeout = float(action.policy.get("timeout_seconds", HTTP_DEADLINE_SECONDS))
     return _call(
         action,
         url=workflow.retry_url,
         deadline_seconds=min(timeout, HTTP_DEADLINE_SECONDS),
-        body=_of_run(action, workflow, run, lifecycle.incident_of(action)),
+        body=_of_run(action, workflow, run, incident),
         **signed_by(workflow, now=now),
     )
 

@@ -48,6 +48,14 @@ _ATTEMPT_ENDINGS = {
     "final": AttemptStatus.FAILED,
     "unknown": AttemptStatus.UNKNOWN,
 }
+_FINISHED = (
+    "status",
+    "response_status",
+    "response_excerpt",
+    "error",
+    "latency_ms",
+    "finished_at",
+)
 
 _under_way: Counter[UUID] = Counter()  # what this process is calling for each tenant
 _counting = Lock()
@@ -127,6 +135,7 @@ def settle(claim: Claim, result: Result) -> Action | None:
             return None
         attempt: Attempt = (
             Attempt.objects.for_tenant(claim.tenant_id)
+            .defer("request")
             .select_for_update()
             .get(action=action, number=action.attempts_made)
         )
@@ -170,7 +179,7 @@ def _finish(attempt: Attempt, result: Result, *, now: datetime) -> None:
     attempt.error = result.error[:500]
     attempt.latency_ms = result.latency_ms
     attempt.finished_at = now
-    attempt.save()
+    attempt.save(update_fields=_FINISHED)
 
 
 def _succeeded(action: Action, result: Result, *, now: datetime) -> None:

@@ -1,28 +1,32 @@
 """The only place that gathers what the gates look at for a retry: at its start with locks, for people without."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Min, Q
+from django.db.models import Count, Min, Q
 
 from actions import approvals, canary, lifecycle
 from actions.models import Action, Attempt
 from actions.states import ActionType, Status
 from incidents import decisions
-from incidents.models import Incident
+from incidents.models import Incident, Run
 from incidents.states import UNRECOVERED
 from incidents.states import Status as IncidentStatus
 from safety import budget, gate, killswitch, limits, releases, rules
 from safety.breaker import Admitted
 from safety.ruletypes import RateLimit, RetryBudget
-from tenants.models import Vendor
+from tenants.models import Tenant, Vendor, Workflow
 
 POLL = timedelta(seconds=1)  # probes and calls end soon; nobody knows when
 HOUR = timedelta(hours=1)
 
+_UNATTENDED: Mapping[str, Any] = {
+    "made": Count("pk", filter=Q(is_unattended=True)),
+    "oldest": Min("started_at", filter=Q(is_unattended=True)),
+}
 _TURN = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
@@ -42,18 +46,32 @@ def of_action(action: Action, *, now: datetime, lock: bool) -> gate.Facts:
     if action.action_type != ActionType.RETRY:
         told = gate.Facts(action_type=action.action_type, **stops)
         return told if action.approval is None else _with_permission(told, action)
-    incident = lifecycle.incident_of(action)
     # Held before the breaker's row: runs come before breakers in the lock order.
-    run = lifecycle.run_of(action, lock=lock)
+    run, incident = _read(action, lock=lock)
     facts = replace(
         decisions.facts_of_permission(incident, mode=action.policy.get("mode", "auto")),
         **stops,
         is_still_needed=run.state in UNRECOVERED and not is_ignored(incident, run.incident),
         attempts=gate.Window(action.attempts_made, action.attempts_max),
-        run_attempts=_hourly(action, "run_id", limit="MAX_RETRIES_PER_WORKFLOW", now=now),
+        run_attempts=_of_run(action, now=now),
         campaign=action.campaign.status if action.campaign else "",
     )
     return _with_permission(facts, action)
+
+
+def _read(action: Action, *, lock: bool) -> tuple[Run, Incident]:
+    """Its run and incident as they are now, in one query as a rule; whoever looks at them later finds them read."""
+    assert action.run_id is not None, "only retries are looked at so far, and each has a run"
+    mine = Run.objects.for_tenant(action.tenant_id).select_related("incident__workflow")
+    held = mine.select_for_update(of=("self",)) if lock else mine
+    run: Run = held.get(pk=action.run_id)
+    is_same = run.incident is not None and run.incident_id == action.incident_id
+    incident = (
+        run.incident if is_same else lifecycle.incident_of(action)
+    )  # after a merge another one
+    assert incident is not None
+    action.run, action.incident = run, incident
+    return run, incident
 
 
 def _release(action: Action, *, now: datetime, lock: bool) -> gate.Permit | None:
@@ -85,15 +103,20 @@ def in_flight(action: Action, *, now: datetime) -> Sequence[gate.InFlight]:
     calling = Action.objects.for_tenant(action.tenant_id).filter(
         status=Status.IN_PROGRESS, action_type=ActionType.RETRY
     )
-    caps: list[tuple[str, Any, Q]] = [
-        ("tenant", action.tenant, Q()),
-        ("workflow", action.workflow, Q(workflow_id=action.workflow_id)),
+    counted = calling.aggregate(
+        tenant=Count("pk"),
+        workflow=Count("pk", filter=Q(workflow_id=action.workflow_id)),
+        vendor=Count("pk", filter=Q(vendor_id=action.vendor_id)),
+    )
+    caps: list[tuple[str, Tenant | Workflow | Vendor]] = [
+        ("tenant", action.tenant),
+        ("workflow", action.workflow),
     ]
     if action.vendor is not None:
-        caps.append(("vendor", action.vendor, Q(vendor_id=action.vendor_id)))
+        caps.append(("vendor", action.vendor))
     return [
-        gate.InFlight(scope, calling.filter(which).count(), owner.max_in_flight, now + POLL)
-        for scope, owner, which in caps
+        gate.InFlight(scope, counted[scope], owner.max_in_flight, now + POLL)
+        for scope, owner in caps
     ]
 
 
@@ -102,11 +125,15 @@ def with_vendor(
 ) -> gate.Facts:
     """And what its vendor bears. Counts are exact while the breaker's row is held."""
     assert action.vendor is not None
+    recent = _retries(action, now - HOUR).filter(vendor_id=action.vendor_id)
+    within = Q(started_at__gt=now - budget.WINDOW)
+    counted = recent.aggregate(**_UNATTENDED, in_window=Count("pk", filter=within))
+    policy, n_retries = admitted.in_force.retry_budget, counted["in_window"]
     return replace(
         facts,
         breaker=_permit(admitted, now=now),
-        vendor_attempts=_hourly(action, "vendor_id", limit="MAX_RETRIES_PER_VENDOR", now=now),
-        budget=_budget(action.vendor, admitted.in_force.retry_budget, now=now),
+        vendor_attempts=_window(counted, limit="MAX_RETRIES_PER_VENDOR"),
+        budget=_budget(action.vendor, policy, n_retries=n_retries, now=now),
     )
 
 
@@ -137,17 +164,21 @@ def _retries(action_of: Action | Vendor, since: datetime) -> Any:
     return mine.filter(action__action_type=ActionType.RETRY, action__campaign=None)
 
 
-def _hourly(action: Action, column: str, *, limit: str, now: datetime) -> gate.Window | None:
-    value = getattr(action, column)
-    if value is None:
-        return None
-    recent = _retries(action, now - HOUR).filter(is_unattended=True, **{column: value})
-    made = recent.count()
-    oldest = recent.aggregate(oldest=Min("started_at"))["oldest"] if made else None
-    return gate.Window(made, int(str(rules.environment()[limit])), oldest)
+def _of_run(action: Action, *, now: datetime) -> gate.Window:
+    recent = _retries(action, now - HOUR).filter(run_id=action.run_id)
+    return _window(recent.aggregate(**_UNATTENDED), limit="MAX_RETRIES_PER_WORKFLOW")
 
 
-def _budget(vendor: Vendor, policy: RetryBudget, *, now: datetime) -> gate.Budget:
+def _window(counted: Mapping[str, Any], *, limit: str) -> gate.Window:
+    return gate.Window(counted["made"], int(str(rules.environment()[limit])), counted["oldest"])
+
+
+def _budget(vendor: Vendor, policy: RetryBudget, *, n_retries: int, now: datetime) -> gate.Budget:
+    """When each of them leaves the window is only read when there is no room."""
+    heard = budget.heard(vendor, now=now)
+    n_originals = sum(n for _, n in heard)
+    found = gate.Budget(n_retries, n_originals, policy.share_percent, policy.floor_per_minute)
+    if not found.is_empty:
+        return found
     recent = _retries(vendor, now - budget.WINDOW).filter(vendor_id=vendor.pk)
-    retried_at = list(recent.values_list("started_at", flat=True))
-    return budget.judge(retried_at, budget.heard(vendor, now=now), policy, now=now)
+    return budget.judge(list(recent.values_list("started_at", flat=True)), heard, policy, now=now)

@@ -133,7 +133,8 @@ def _begin(action: Action, admitted: Admitted | None, *, token: int, now: dateti
     if action.action_type == ActionType.RETRY:
         if action.vendor is not None:
             budget.spend(action.vendor, is_of_campaign=action.campaign_id is not None, now=now)
-        run = lifecycle.run_of(action, lock=True)
+        run = action.run  # held since the gate looked at it
+        assert run is not None
         run.attempted_at, run.state = now, RunState.RETRY_SCHEDULED
         run.version += 1
         run.save(update_fields=["attempted_at", "state", "version"])

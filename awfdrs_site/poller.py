@@ -38,7 +38,7 @@ class Calls:
         with self._lock:
             return AT_ONCE - self._under_way
 
-    def submit(self, job: Callable[[], None]) -> None:
+    def submit(self, job: Callable[[], object]) -> None:
         with self._lock:
             self._under_way += 1
         self._pool.submit(self._run, job)
@@ -53,7 +53,7 @@ class Calls:
         """Finish what is under way; its deadlines bound the wait."""
         self._pool.shutdown(wait=True)
 
-    def _run(self, job: Callable[[], None]) -> None:
+    def _run(self, job: Callable[[], object]) -> None:
         try:
             job()
         finally:

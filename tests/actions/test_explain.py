@@ -123,6 +123,7 @@ def test_what_nothing_holds_starts_at_once(action: Action) -> None:
         "auto_retry",
         "idempotent",
         "confidence",
+        "blast_radius",
         "attempts_left",
         "backoff",
         "run_retry_limit",
