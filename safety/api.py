@@ -263,7 +263,9 @@ def _with_breaker(vendor: Vendor) -> None:
     """A vendor that was never called has a closed breaker that nobody had to store."""
     rows = CircuitBreaker.objects.for_tenant(vendor.tenant_id).filter(vendor=vendor)
     row = rows.first() or CircuitBreaker(vendor=vendor)
-    row.policy = breaker.policy_for(vendor)  # type: ignore[attr-defined]
+    policy = breaker.policy_for(vendor)
+    row.policy = policy  # type: ignore[attr-defined]
+    row.recent = breaker.recent(row, policy=policy, now=clock.now())  # type: ignore[attr-defined]
     vendor.breaker = row  # type: ignore[attr-defined]
 
 

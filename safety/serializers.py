@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from safety.models import CircuitBreaker, KillSwitch
-from safety.rulefields import CATEGORIES
+from safety.rulefields import CATEGORIES, WINDOWS
 from safety.states import Forced, SwitchScope
 from safety.switch_models import FASTEST_RELEASE, RELEASE_PER_SECOND
 from tenants.models import Vendor
@@ -22,6 +22,20 @@ GLOBAL = "global"
 AUTO = "auto"
 
 
+class WindowSerializer(serializers.Serializer[Any]):
+    """The recent calls a breaker takes its rates of; none unless it is closed."""
+
+    kind = serializers.ChoiceField(choices=WINDOWS, source="policy.window")
+    seconds = serializers.IntegerField(source="policy.window_seconds")
+    max_calls = serializers.IntegerField(source="policy.window_calls")
+    failure_rate_percent = serializers.FloatField(source="policy.failure_rate_percent")
+    slow_call_ms = serializers.IntegerField(source="policy.slow_call_ms")
+    slow_rate_percent = serializers.FloatField(source="policy.slow_rate_percent")
+    calls = serializers.IntegerField(source="recent.calls")
+    failures = serializers.IntegerField(source="recent.failures")
+    slow = serializers.IntegerField(source="recent.slow")
+
+
 class BreakerSerializer(serializers.ModelSerializer[CircuitBreaker]):
     """The state and the window it is judged by."""
 
@@ -30,6 +44,7 @@ class BreakerSerializer(serializers.ModelSerializer[CircuitBreaker]):
     timeout_seconds = serializers.IntegerField(source="policy.timeout_seconds")
     half_open_requests = serializers.IntegerField(source="policy.half_open_requests")
     probes = serializers.SerializerMethodField()
+    window = WindowSerializer(source="*")
 
     class Meta:
         model = CircuitBreaker
@@ -40,8 +55,10 @@ class BreakerSerializer(serializers.ModelSerializer[CircuitBreaker]):
             "timeout_seconds",
             "opened_at",
             "open_until",
+            "opened_because",
             "half_open_requests",
             "probes",
+            "window",
             "forced",
             "forced_until",
             "forced_reason",

@@ -129,7 +129,8 @@ def test_workers_at_the_half_open_instant_and_one_dies_in_its_probe(
         stage.turn()
     assert {call["run_id"] for call in stage.calls} == {f"run-{n}" for n in range(N_RUNS)}
     by_epoch = attempts_by_epoch(owner)
-    assert (by_epoch.keys(), by_epoch[2]) == ({2, 3}, PROBES + 1)
+    assert set(by_epoch) == {2, 3}
+    assert by_epoch[2] == PROBES + 1
     assert journal_of(stage.tenant, stage.breaker().pk) == [
         "breaker_opened",
         "breaker_half_opened",
