@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import Count, Q
 
-from actions import escalation_plans, lifecycle, outbox
+from actions import escalation_plans, outbox
 from actions.models import Action
 from actions.states import DeliveryKind
 from incidents.models import Incident
@@ -23,7 +23,7 @@ def of_action(action: Action, facts: gate.Facts, *, now: datetime) -> Blast | No
     """
     if facts.campaign or facts.is_approved:
         return None
-    incident = lifecycle.incident_of(action)
+    incident = _incident(action)
     rule, radius = _rule(incident)
     standing = blast_radius.standing(action.tenant_id, rule, now=now)
     blast = Blast(str(rule), standing.paused, radius.max_actions_per_hour, radius.max_runs_per_hour)
@@ -49,12 +49,19 @@ def at_start(action: Action, facts: gate.Facts, *, now: datetime) -> Blast | Non
         action.rule = blast.rule if blast else ""
     if blast is None or blast.paused or not blast.is_full:
         return blast
-    incident = lifecycle.incident_of(action)
+    incident = _incident(action)
     rule, _ = _rule(incident)
     row = blast_radius.pause(action.tenant_id, rule, reason=blast.why, now=now)
     if row is not None:
         _tell(row, incident, now=now)
     return replace(blast, paused=blast.why)
+
+
+def _incident(action: Action) -> Incident:
+    """As the facts have just read it."""
+    incident: Incident | None = action.incident
+    assert incident is not None, "only retries are counted, and each has an incident"
+    return incident
 
 
 def _rule(incident: Incident) -> tuple[Rule, BlastRadius]:
