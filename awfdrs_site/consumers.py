@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from redis.exceptions import RedisError
 
+from awfdrs_site import health
 from awfdrs_site.lib import live
 from tenants import auth
 
@@ -29,6 +30,15 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
     """Joins the group of the tenant the session has selected; takes no commands."""
 
     tenant_id: UUID | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Channels asks Redis for a name before anything of ours runs, and would wait for a hung one."""
+        if await _redis_answers():
+            await super().__call__(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": CLOSE_TRY_LATER})
 
     async def connect(self) -> None:
         self._facts: dict[tuple[str, str], dict[str, Any]] = {}
@@ -102,3 +112,9 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
     def _tenant(self) -> UUID | None:
         cookie = self.scope.get("cookies", {}).get(settings.SESSION_COOKIE_NAME, "")
         return auth.tenant_of_session(cookie)
+
+
+async def _redis_answers() -> bool:
+    asked = asyncio.wrap_future(health.cache.start())
+    done, _ = await asyncio.wait({asked}, timeout=health.DEADLINE_SECONDS)
+    return bool(done) and asked.exception() is None

@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from channels.testing import WebsocketCommunicator
 
 from awfdrs_site import health
+from awfdrs_site.consumers import FeedConsumer
 from awfdrs_site.health import Probe
 from awfdrs_site.lib import metrics
 from awfdrs_site.lib.epoch import Epoch
@@ -82,3 +84,13 @@ def test_a_redis_that_came_back_empty_is_counted_once(monkeypatch: pytest.Monkey
     for epoch in (other, one, other):
         epoch.look(keeper)
     assert counted == [1]
+
+
+async def test_without_redis_a_feed_is_refused_and_told_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health, "cache", Probe(broken))
+    socket = WebsocketCommunicator(FeedConsumer.as_asgi(), "/ws/feed")
+    is_let_in, _ = await socket.connect()
+    message = await socket.receive_output(timeout=5)
+    assert (is_let_in, message["type"], message["code"]) == (True, "websocket.close", 1013)

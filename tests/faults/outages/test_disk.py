@@ -1,0 +1,74 @@
+"""A disk that is full: what cannot be kept is refused, and what was taken is there."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from tests.cast import event, failure
+from tests.databases import Owner
+from tests.faults.outages.stack import Stack, stack, until
+
+pytestmark = pytest.mark.faults
+
+SIZE = "300m"
+N_EVENTS = 500
+_KEPT = "select count(*) from events_event"
+
+
+@pytest.fixture
+def on_a_small_disk(owner: Owner) -> Iterator[Stack]:
+    """A product of its own, its Postgres on a disk that can be filled."""
+    home = Path(os.environ["AWFDRS_DATA"]) / f"full-{servers.WORKER}"
+    home.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=755", "none", str(home)]
+    if subprocess.run(mounting, capture_output=True).returncode:
+        pytest.skip("a tmpfs may not be mounted here")
+    try:
+        with stack("full") as made:
+            yield made
+    finally:
+        subprocess.run(["umount", "--lazy", str(home)], check=True)
+
+
+def fill(product: Stack) -> Path:
+    filler = product.postgres.path.with_name("filler")
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 16))
+    return filler
+
+
+def send_many(product: Stack) -> int:
+    """The status of a batch of large events."""
+    payload = failure(detail="x" * 4000)
+    events = [event(run_id=f"run-{n}", payload=payload) for n in range(N_EVENTS)]
+    answer = product.call("POST", "/api/v1/events/batch", within=30, json={"events": events})
+    return int(answer.status_code)
+
+
+@pytest.mark.cell(
+    "Postgres's disk full",
+    "ingest",
+    "503, no batch in parts; back by itself once there is room",
+    full=True,
+)
+def test_a_full_disk_refuses_whole_batches(on_a_small_disk: Stack) -> None:
+    product = on_a_small_disk
+    before = product.postgres.ask(_KEPT)
+    filler = fill(product)
+    statuses = [send_many(product)]
+    while statuses[-1] == 201 and len(statuses) < 50:
+        statuses.append(send_many(product))
+    # the positive control: before the disk was full it was not
+    assert set(statuses[:-1]) <= {201}
+    assert statuses[-1] == 503
+    assert product.health().status_code == 200
+    filler.unlink()
+    product.repair()
+    until(lambda: send_many(product) == 201)
+    assert product.postgres.ask(_KEPT) == before + N_EVENTS * len(statuses)
