@@ -26,18 +26,6 @@ _BUNDLE = "drf_spectacular_sidecar/redoc/bundles/redoc.standalone.js"
 _THEIR_LOGO = "https://cdn.redoc.ly/redoc/logo-mini.svg"
 _BLANK = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 
-_ENUM_NAMES = {
-    "IncidentStatus": "incidents.states.Status",
-    "ActionStatus": "actions.states.Status",
-    "AttemptStatus": "actions.states.AttemptStatus",
-    "ApprovalStatus": "actions.states.ApprovalStatus",
-    "CampaignStatus": "actions.states.CampaignStatus",
-    "CampaignRunState": "actions.states.CampaignRunState",
-    "DeliveryStatus": "actions.states.DeliveryStatus",
-    "RunState": "incidents.states.RunState",
-    "Working": ["ok"],
-}
-
 # API.md allows these two pages, and no other, more than the console's policy.
 relaxed = csp_update(
     {
@@ -64,7 +52,7 @@ def document() -> dict[str, Any]:
     generator = SchemaGenerator(  # type: ignore[no-untyped-call]
         patterns=[path("api/v1/", include(api_urls.canonical))]
     )
-    with patched_settings({"COMPONENT_SPLIT_PATCH": False, "ENUM_NAME_OVERRIDES": _ENUM_NAMES}):
+    with patched_settings({"COMPONENT_SPLIT_PATCH": False}):
         made: dict[str, Any] = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     return made
 

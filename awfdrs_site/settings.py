@@ -317,6 +317,8 @@ SPECTACULAR_SETTINGS = {
         "RunState": "incidents.states.RunState",
         "ApprovalStatus": "actions.states.ApprovalStatus",
         "DeliveryStatus": "actions.states.DeliveryStatus",
+        "SwitchScope": "safety.states.SwitchScope",
+        "StoppedScope": ["global", "tenant", "workflow", "vendor", "action_type"],
         "EventStatus": ["accepted"],
         "EventVerdict": ["accepted", "replayed", "rejected"],
         "Liveness": ["ok"],

@@ -102,9 +102,7 @@ API: dict[tuple[str, str], Row] = {
     ("POST", "campaigns/<id:pk>/resume"): Row("act", of="paused_campaign"),
     ("POST", "campaigns/<id:pk>/abort"): Row("act", of="planned_campaign"),
     ("POST", "actions/<id:pk>/compensate"): Row("act", of="sent_action"),
-    ("POST", "actions/<id:pk>/canary"): Row(
-        "stop", of="parked_action", body={"reason": "try one"}
-    ),
+    ("POST", "actions/<id:pk>/canary"): Row("stop", of="parked_action", body={"reason": "try one"}),
     ("GET", "deliveries"): Row("view"),
     ("POST", "deliveries/<id:pk>/resend"): Row("act", of="failed_delivery"),
     ("GET", "workflows"): Row("view"),

@@ -80,7 +80,9 @@ class Stage:
     def turn(self) -> None:
         """The worker works until nothing is due now."""
         for _ in range(50):
-            if not poller.sweep_once(poller.sweeps(run_due=_run_due_here, send_due=outbox.send_due)):
+            if not poller.sweep_once(
+                poller.sweeps(run_due=_run_due_here, send_due=outbox.send_due)
+            ):
                 return
         raise AssertionError("the worker never comes to rest")
 
