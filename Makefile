@@ -42,7 +42,7 @@ test: $(INSTALLED) browser ## every test, and the coverage floors; ARGS="-k name
 	$(if $(ARGS),true,$(PYTHON) -m tests.coverage_floors $$measured)
 
 faults: $(INSTALLED) ## workers killed and stopped as often as promised, minutes long; ARGS="-k name" chooses
-	@AWFDRS_FAULT_SIZE=full $(ALONE) $(PYTHON) -m pytest tests/faults -m faults $(ARGS)
+	@AWFDRS_FAULT_SIZE=full $(ALONE) $(PYTHON) -m pytest tests -m faults $(ARGS)
 
 check: $(INSTALLED) ## format, lint, types, layers, templates, deploy checks, migrations
 	.venv/bin/ruff format --check .

@@ -283,6 +283,7 @@ def fails_from(stage: Stage, nth: int) -> None:
 RUNS = sized(small=60, full=400)
 
 
+@pytest.mark.faults
 def test_many_runs_whose_target_fails_from_the_tenth_call(
     stage: Stage, time_travel: Travel
 ) -> None:

@@ -16,17 +16,15 @@ _results: dict[str, dict[str, str]] = {}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "cell(outage, part, promise, full=False): one cell of the outage table"
-    )
+    config.addinivalue_line("markers", "cell(outage, part, promise): one cell of the outage table")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes long is left to `make faults`."""
+    """What breaks a whole product of its own takes minutes: that is left to `make faults`."""
+    whole = {"product", "on_a_small_disk"}
+    cells = (item for item in items if item.get_closest_marker("cell"))
     long = {
-        item
-        for item in items
-        if (cell := item.get_closest_marker("cell")) and cell.kwargs.get("full") and not IS_FULL
+        item for item in cells if not IS_FULL and whole & set(getattr(item, "fixturenames", ()))
     }
     if long:
         config.hook.pytest_deselected(items=list(long))

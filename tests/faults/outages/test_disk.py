@@ -55,7 +55,6 @@ def send_many(product: Stack) -> int:
     "Postgres's disk full",
     "ingest",
     "503, no batch in parts; back by itself once there is room",
-    full=True,
 )
 def test_a_full_disk_refuses_whole_batches(on_a_small_disk: Stack) -> None:
     product = on_a_small_disk

@@ -40,7 +40,7 @@ def test_nobody_digests_and_it_is_said(product: Stack) -> None:
     assert product.send().status_code == 201
 
 
-@pytest.mark.cell("one worker dead", "grouping", "the others go on", full=True)
+@pytest.mark.cell("one worker dead", "grouping", "the others go on")
 def test_the_others_go_on(product: Stack) -> None:
     with product.worker() as one, product.worker():
         until(lambda: digested(product))
@@ -49,7 +49,7 @@ def test_the_others_go_on(product: Stack) -> None:
         until(lambda: digested(product))
 
 
-@pytest.mark.cell("Redis refused", "grouping", "workers poll Postgres", full=True)
+@pytest.mark.cell("Redis refused", "grouping", "workers poll Postgres")
 def test_workers_digest_without_redis(product: Stack) -> None:
     product.redis.refuse()
     with product.worker():
@@ -57,14 +57,14 @@ def test_workers_digest_without_redis(product: Stack) -> None:
         until(lambda: digested(product))
 
 
-@pytest.mark.cell("beat dead", "grouping", "no effect: workers poll", full=True)
+@pytest.mark.cell("beat dead", "grouping", "no effect: workers poll")
 def test_a_worker_needs_no_beat(product: Stack) -> None:
     with product.worker():
         assert product.send().status_code == 201
         until(lambda: digested(product))
 
 
-@pytest.mark.cell("two beats", "grouping", "no effect: each event counts once", full=True)
+@pytest.mark.cell("two beats", "grouping", "no effect: each event counts once")
 def test_two_beats_double_nothing(product: Stack) -> None:
     with product.worker(), product.program(*BEAT), product.program(*BEAT):
         until(lambda: digested(product))
@@ -75,7 +75,7 @@ def test_two_beats_double_nothing(product: Stack) -> None:
         assert product.postgres.ask(_COUNTED) == before + 20
 
 
-@pytest.mark.cell("worker clock ±1 h", "grouping", "times are the database's", full=True)
+@pytest.mark.cell("worker clock ±1 h", "grouping", "times are the database's")
 @pytest.mark.skipif(FAKETIME is None, reason="faketime is not installed")
 @pytest.mark.parametrize("off", ["+1h", "-1h"])
 def test_a_worker_with_a_wrong_clock_writes_the_databases_time(product: Stack, off: str) -> None:
