@@ -36,6 +36,7 @@ def test_it_sends_the_request_and_keeps_what_matters_of_the_answer(receiver: Rec
         status=503,
         headers={"retry-after": "7", "content-type": "text/plain"},
         excerpt="later",
+        body=b"later",
         latency_ms=answer.latency_ms,
     )
     assert 0 <= answer.latency_ms < 3000

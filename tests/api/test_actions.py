@@ -75,7 +75,7 @@ def test_filters_narrow_the_list(api: Api, mine: Things) -> None:
         "status=awaiting_approval": 1,
         "action_type=circuit_breaker_open": 1,
         f"incident={mine['incident']}&action_type=retry": 2,
-        "vendor=acme-word-vendor": 3,
+        "vendor=acme-word-vendor": 4,
         "workflow=nobody": 0,
         "until=2020-01-01T00:00:00Z": 0,
     }.items():

@@ -40,6 +40,8 @@ _EMPTY_AFTER_USE = {
     "incidents_signaturealias",
     "incidents_template",
     "safety_ruleoverride",
+    "safety_rulepause",
+    "safety_switchrelease",
     "safety_vendorbucket",
 }
 

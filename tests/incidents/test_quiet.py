@@ -317,12 +317,17 @@ def test_staff_change_it_in_the_admin(acme: Tenant, staff: User) -> None:
     client = signed_in(staff)
     url = f"/admin/tenants/workflow/{workflow.pk}/change/"
     for typed, kept in (("5", 5), ("", None)):
-        client.post(url, {"name": "Nightly", "idempotent": "key", "quiet_minutes": typed})
+        client.post(
+            url,
+            {"name": "Nightly", "idempotent": "key", "max_in_flight": 20, "quiet_minutes": typed},
+        )
         with bound(acme.pk):
             workflow.refresh_from_db()
         assert workflow.quiet_minutes == kept
     assert "resolves itself" in client.get(url).content.decode()
-    client.post(url, {"name": "Nightly", "idempotent": "key", "quiet_minutes": "0"})
+    client.post(
+        url, {"name": "Nightly", "idempotent": "key", "max_in_flight": 20, "quiet_minutes": "0"}
+    )
     with bound(acme.pk):
         workflow.refresh_from_db()
     assert workflow.quiet_minutes is None
