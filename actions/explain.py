@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Case, IntegerField, Value, When
-
 from actions import blasts, facts, outlook
 from actions.models import Action
 from actions.states import UNSETTLED, ActionType, Status
@@ -65,17 +63,18 @@ def of_run(run: Run, *, now: datetime) -> Explanation:
 
 
 def of_incident(incident: Incident, *, now: datetime) -> Explanation:
-    """Of what its page tells first of its actions; without one, of its latest run that is hurt."""
+    """Of what its page tells first of its actions; without one, of a run that is hurt."""
     shown = Incident.objects.for_tenant(incident.tenant_id).with_members(incident.pk)
-    mine = Action.objects.for_tenant(incident.tenant_id).filter(action_type=ActionType.RETRY)
-    ranks = [When(which, then=Value(rank)) for rank, (which, _) in enumerate(outlook.ORDER)]
-    rank = Case(*ranks, output_field=IntegerField())
-    told = mine.shown_on(shown).annotate(rank=rank).exclude(rank=None)
-    action = told.select_related(*LOOKED_AT).order_by("rank", "run_at", "id").first()
+    told = outlook.telling(incident.tenant_id).shown_on(shown).annotate(rank=outlook.RANK)
+    # Its id first: only the one that is shown pays for what it stands beside.
+    first = told.order_by("rank", "run_at", "id").values("pk")[:1]
+    mine = Action.objects.for_tenant(incident.tenant_id).select_related(*LOOKED_AT)
+    action = mine.filter(pk__in=list(first.values_list("pk", flat=True))).first()
     if action is not None:
         return of_action(action, now=now)
     hurt = Run.objects.for_tenant(incident.tenant_id).unrecovered().filter(incident=incident)
-    run = hurt.order_by("-id").first()
+    # Whichever the index has first: of twenty thousand none is told otherwise than the next.
+    run = hurt.order_by("state")[:1].first()
     return of_run(run, now=now) if run is not None else _nothing_to_retry("no run is hurt")
 
 

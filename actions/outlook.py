@@ -32,7 +32,7 @@ ORDER = (
 def outlooks(tenant_id: UUID, incident_ids: Sequence[UUID]) -> dict[UUID, Outlook]:
     """What happens next in each incident that has something planned or held: two queries."""
     shown = Incident.objects.for_tenant(tenant_id).with_members(*incident_ids)
-    ranked = _telling(tenant_id).shown_on(shown).annotate(rank=_RANK, on=_SHOWN_ON)
+    ranked = telling(tenant_id).shown_on(shown).annotate(rank=RANK, on=_SHOWN_ON)
     alike = Window(Count("pk"), partition_by=[F("on"), F("rank")])
     first = ranked.annotate(n_alike=alike).order_by("on", "rank", "run_at", "id").distinct("on")
     found = {action.on: _outlook(action, n_waiting=action.n_alike) for action in first}
@@ -63,13 +63,14 @@ def has_open(tenant_id: UUID, incident_id: UUID) -> bool:
 
 ABOVE = Above(outlooks=outlooks, waiting_for_people=waiting_for_people)
 
-_RANK = Case(
+RANK = Case(
     *(When(condition, then=Value(rank)) for rank, (condition, _) in enumerate(ORDER)),
     output_field=IntegerField(),
 )
 
 
-def _telling(tenant_id: UUID) -> Any:
+def telling(tenant_id: UUID) -> Any:
+    """The retries that an incident tells of, whatever else it has; an index holds just these."""
     some = Q(pk__in=[])
     for condition, _ in ORDER:
         some |= condition
