@@ -61,7 +61,7 @@ def _compiled(pattern: str) -> _Compiled:
     options.case_sensitive = False
     options.log_errors = False  # who typed it is told
     options.max_mem = _MEMORY
-    source = pattern[1:-1] if is_regex(pattern) else _of_glob(pattern.casefold())
+    source = pattern[1:-1] if is_regex(pattern) else _of_glob(_bytes(pattern.casefold()).decode())
     try:
         return _Compiled(re2.compile(_bytes(source), options))
     except re2.error as wrong:

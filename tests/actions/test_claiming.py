@@ -215,9 +215,10 @@ def test_a_claim_costs_the_same_however_many_wait(acme: Tenant, globex: Tenant) 
         with connection.cursor() as cursor:
             cursor.execute("reset role")
         plan = counted(claiming.CLAIM, limit=SLOTS, spare=SPARE, busy=[], calls=[])
-        assert "action_lane" in json.dumps(plan)
+        used.append(json.dumps(plan))
         return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
 
+    used: list[str] = []
     big, small = workflow_of(acme), workflow_of(globex)
     waits(big, 50)
     waits(small, 50)
@@ -225,6 +226,8 @@ def test_a_claim_costs_the_same_however_many_wait(acme: Tenant, globex: Tenant) 
     waits(big, 2000, ago=6000)
     waits(big, 2000, ago=-6000)
     assert pages() < 2 * few
+    # Over a hundred rows the planner may take another one; over four thousand it matters.
+    assert "action_lane" in used[-1]
 
 
 def unlimited(tenant: Tenant) -> None:
