@@ -10,7 +10,15 @@ from django.db.models import Count, Q
 from django.urls import reverse
 
 from actions import approval_plans, approvals, presentation
-from actions.approval_shapes import ApprovalDetail, ApprovalLine, AskedRun, Edit, Term, Viewer
+from actions.approval_shapes import (
+    ApprovalDetail,
+    ApprovalLine,
+    ApprovalPage,
+    AskedRun,
+    Edit,
+    Term,
+    Viewer,
+)
 from actions.models import Action, Approval, ApprovalVote
 from actions.states import ApprovalStatus, Status
 from actions.terms import LABELS
@@ -61,10 +69,8 @@ def waiting(tenant_id: UUID) -> int:
     return int(_of(tenant_id).filter(status=ApprovalStatus.WAITING).count())
 
 
-def lines(
-    tenant_id: UUID, tab: str, number: int, *, viewer: Viewer
-) -> tuple[tuple[ApprovalLine, ...], bool]:
-    """One page, and whether there are more: what expires first where it waits, the latest first where it does not."""
+def page(tenant_id: UUID, tab: str, number: int, *, viewer: Viewer) -> ApprovalPage:
+    """What expires first where it waits, the latest first where it does not."""
     is_waiting, start = Q(status=ApprovalStatus.WAITING), (number - 1) * PAGE_SIZE
     mine = _of(tenant_id).select_related("incident")
     if tab == "waiting":
@@ -72,7 +78,11 @@ def lines(
     else:
         found = mine.exclude(is_waiting).order_by("-id")
     shown = list(found[start : start + PAGE_SIZE + 1])
-    return _lines(tenant_id, shown[:PAGE_SIZE], viewer=viewer), len(shown) > PAGE_SIZE
+    return ApprovalPage(
+        lines=_lines(tenant_id, shown[:PAGE_SIZE], viewer=viewer),
+        number=number,
+        has_next=len(shown) > PAGE_SIZE,
+    )
 
 
 def of_incident(incident: Incident, *, viewer: Viewer) -> tuple[ApprovalLine, ...]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from actions.models import Approval, ApprovalVote
+from incidents.presentation.figures import Turned
 from incidents.presentation.shapes import Day, Pill
 from tenants.journal import Actor
 
@@ -55,6 +56,11 @@ class ApprovalLine:
     plan_hash: str
     may_vote: bool
     why_not: str
+
+
+@dataclass(frozen=True)
+class ApprovalPage(Turned):
+    lines: tuple[ApprovalLine, ...]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from uuid import UUID
 
-from django.db import connection
-
 from actions import approvals, lifecycle, planning, voting
 from actions.models import Action, Approval
 from actions.states import ApprovalStatus, Status
@@ -69,23 +67,17 @@ order by action.id limit %s
 def keep_due(*, limit: int = SWEEP) -> int:
     """The sweep: everything here, once; returns how much there was to do."""
     return (
-        _by_tenant(_find(_RECOVERED, limit), _spare)
-        + _by_tenant(_find(_UNASKED, limit), _ask)
-        + sweeping.each(_find(_EDITED, limit), _renew)
-        + sweeping.each(_find(_IDLE, limit), _end)
+        _by_tenant(scoping.found(_RECOVERED, [limit]), _spare)
+        + _by_tenant(scoping.found(_UNASKED, [limit]), _ask)
+        + sweeping.each(scoping.found(_EDITED, [limit]), _renew)
+        + sweeping.each(scoping.found(_IDLE, [limit]), _end)
         + expire_due(limit=limit)
     )
 
 
 def expire_due(*, limit: int = SWEEP) -> int:
     """End what nobody decided in time, and tell people once per incident."""
-    return sweeping.each(_find(_EXPIRED, limit), _expire)
-
-
-def _find(statement: str, limit: int) -> list[tuple[UUID, UUID]]:
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(statement, [limit])
-        return [(row[0], row[1]) for row in cursor.fetchall()]
+    return sweeping.each(scoping.found(_EXPIRED, [limit]), _expire)
 
 
 def _by_tenant(found: list[tuple[UUID, UUID]], do: Callable[[UUID, list[UUID]], object]) -> int:

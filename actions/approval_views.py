@@ -33,15 +33,10 @@ def approval_list(request: TenantRequest) -> HttpResponse:
     tab = request.GET.get("tab", "waiting")
     tab = tab if tab in approval_pages.TABS else "waiting"
     number = params.whole(request.GET, "page", default=1, most=PAGES_MOST)
-    lines, has_next = approval_pages.lines(
-        request.tenant.id, tab, number, viewer=viewer_of(request)
-    )
     context = {
         "tab": tab,
         "tabs": approval_pages.tabs(request.tenant.id, tab),
-        "lines": lines,
-        "previous": number - 1,
-        "next": number + 1 if has_next else 0,
+        "page": approval_pages.page(request.tenant.id, tab, number, viewer=viewer_of(request)),
     }
     template = "approvals/_rows.html" if htmx.is_htmx(request) else "approvals/list.html"
     return render(request, template, _page(context))

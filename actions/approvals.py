@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from actions import lifecycle, terms
-from actions.models import Action, Approval
+from actions.models import Action, Approval, ApprovalVote, Campaign
 from actions.states import ApprovalStatus, Status
 from tenants import journal
 from tenants.journal import SYSTEM, Actor
@@ -130,18 +130,40 @@ def _open(action: Action, terms_hash: str, *, by: Actor, now: datetime) -> Appro
 
 def draft(action: Action, terms_hash: str, *, now: datetime) -> Approval:
     """An approval of the action's terms, not stored yet."""
-    tenant = Tenant.objects.get(pk=action.tenant_id)
+    return request_of(action, terms=dict(terms.terms_of(action)), terms_hash=terms_hash, now=now)
+
+
+def request_of(asked: Action | Campaign, *, now: datetime, **plan: Any) -> Approval:
+    """For what is asked by whoever asked it, as many and as long as the tenant says; not stored yet."""
+    tenant = Tenant.objects.get(pk=asked.tenant_id)
     return Approval(
-        tenant_id=action.tenant_id,
-        incident_id=action.incident_id,
-        terms=dict(terms.terms_of(action)),
-        terms_hash=terms_hash,
+        tenant_id=asked.tenant_id,
+        incident_id=asked.incident_id,
         quorum=max(1, tenant.approvals_needed),
-        requested_by=action.requested_by,
-        requested_by_id=action.requested_by_id,
+        requested_by=asked.requested_by,
+        requested_by_id=asked.requested_by_id,
         created_at=now,
         expires_at=now + timedelta(hours=tenant.approval_hours),
+        **plan,
     )
+
+
+def say(
+    approval: Approval, *, is_for: bool, plan_hash: str, by: Actor, now: datetime, reason: str = ""
+) -> bool:
+    """Keep one person's word on the plan; whether it is their first on it."""
+    vote = ApprovalVote(
+        tenant_id=approval.tenant_id,
+        approval=approval,
+        actor_id=by.id,
+        actor_label=by.label,
+        is_for=is_for,
+        plan_hash=plan_hash,
+        reason=reason[:4000],
+        at=now,
+    )
+    ApprovalVote.objects.bulk_create([vote], ignore_conflicts=True)
+    return bool(ApprovalVote.objects.for_tenant(approval.tenant_id).filter(pk=vote.pk).exists())
 
 
 def _say_asked(approval: Approval, *, by: Actor, now: datetime) -> None:

@@ -10,10 +10,10 @@ from actions import by_hand, compensation, planning, ticket_rows, voting
 from actions.models import Action, Channel
 from actions.states import UNSETTLED, ActionType, Status
 from awfdrs_site.lib.ids import uuid7
+from incidents import decisions
 from incidents import lifecycle as incident_lifecycle
 from incidents.models import Incident, Run
 from incidents.states import UNRECOVERED
-from safety import rules
 from safety.models import KillSwitch
 from safety.ruletypes import RetryPolicy
 from tenants.journal import Actor
@@ -121,13 +121,7 @@ def _retry(incident: Incident, parameters: Mapping[str, Any], by: Actor, now: da
     if not incident.workflow.retry_url:
         raise CannotAsk("run", "The workflow has no retry_url.")
     Run.objects.for_tenant(incident.tenant_id).filter(pk=run.pk).update(planned_at=now)
-    in_force = rules.effective_for(
-        tenant_id=incident.tenant_id,
-        workflow=incident.workflow.slug,
-        vendor=incident.vendor.name if incident.vendor else "",
-        error_code=incident.error_code,
-        category=incident.category,
-    )
+    in_force = decisions.rules_for(incident)
     return planning.create_once(
         Action(
             tenant_id=incident.tenant_id,
@@ -137,11 +131,7 @@ def _retry(incident: Incident, parameters: Mapping[str, Any], by: Actor, now: da
             run=run,
             workflow_id=run.workflow_id,
             vendor_id=incident.vendor_id,
-            policy={
-                **asdict(in_force.retry),
-                "timeout_seconds": in_force.timeout_seconds,
-                "sources": in_force.retry_sources,
-            },
+            policy=in_force.retry_as_json(),
             requested_by_id=by.id,
             run_at=now,
         ),

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from django.db.models import F, Q
 from actions import campaigns
 from actions.models import Action, Campaign, CampaignRun
 from actions.states import UNSETTLED, ActionType, CampaignRunState, Status, Verification
-from incidents import aliases
+from incidents import aliases, decisions
 from incidents.models import Incident, Run
 from incidents.states import RunState
 from safety import rules
@@ -95,24 +94,15 @@ def _why_left(run: Run, told: Incident | None, *, is_busy: bool) -> str:
 def _actions(
     campaign: Campaign, runs: Iterable[Run], told: Mapping[UUID, Incident], *, now: datetime
 ) -> list[Action]:
+    known = rules.overrides(campaign.tenant_id)
     in_force: dict[UUID, Effective] = {}
     actions = []
     for run in runs:
         incident = told[run.pk]
         if incident.pk not in in_force:
-            in_force[incident.pk] = _rules_of(incident)
+            in_force[incident.pk] = decisions.rules_for(incident, known=known)
         actions.append(_action(campaign, run, incident, in_force[incident.pk], now=now))
     return actions
-
-
-def _rules_of(incident: Incident) -> Effective:
-    return rules.effective_for(
-        tenant_id=incident.tenant_id,
-        workflow=incident.workflow.slug,
-        vendor=incident.vendor.name if incident.vendor else "",
-        error_code=incident.error_code,
-        category=incident.category,
-    )
 
 
 def _action(
@@ -127,11 +117,7 @@ def _action(
         run=run,
         workflow_id=run.workflow_id,
         vendor_id=incident.vendor_id,
-        policy={
-            **asdict(in_force.retry),
-            "timeout_seconds": in_force.timeout_seconds,
-            "sources": in_force.retry_sources,
-        },
+        policy=in_force.retry_as_json(),
         parameters={"approved_by": campaign.started_by},
         attempts_max=1,  # for ever: a campaign asks once per run
         run_at=now,

@@ -13,7 +13,7 @@ from actions.models import Campaign, CampaignRun
 from actions.states import CampaignRunState, CampaignStatus
 from incidents.models import Incident
 from incidents.presentation import timeline
-from incidents.presentation.figures import Share
+from incidents.presentation.figures import Share, Turned
 from incidents.presentation.shapes import Day, NextStep, Pill, Verb
 from incidents.states import OPEN
 from tenants.models import JournalEntry
@@ -93,6 +93,11 @@ class CampaignLine:
 
 
 @dataclass(frozen=True)
+class CampaignPage(Turned):
+    lines: tuple[CampaignLine, ...]
+
+
+@dataclass(frozen=True)
 class Redrive:
     """An incident's campaigns, and where one for the runs it has left is planned."""
 
@@ -119,14 +124,14 @@ class CampaignDetail:
     terms: str
 
 
-def lines(tenant_id: UUID, number: int) -> tuple[tuple[CampaignLine, ...], bool]:
-    """One page of campaigns, the latest first, and whether there are more."""
+def page(tenant_id: UUID, number: int) -> CampaignPage:
+    """The latest first."""
     mine = Campaign.objects.for_tenant(tenant_id).select_related("incident")
     start = (number - 1) * PAGE_SIZE
     found = list(mine.order_by("-id")[start : start + PAGE_SIZE + 1])
     totals = campaign_progress.totals(tenant_id, [one.pk for one in found[:PAGE_SIZE]])
     shown = tuple(line(one, totals[one.pk]) for one in found[:PAGE_SIZE])
-    return shown, len(found) > PAGE_SIZE
+    return CampaignPage(lines=shown, number=number, has_next=len(found) > PAGE_SIZE)
 
 
 def redrive(incident: Incident, *, allowed: Collection[str]) -> Redrive | None:

@@ -14,6 +14,7 @@ from actions import campaign_terms, campaigns
 from actions.campaign_terms import Terms
 from actions.models import Campaign
 from awfdrs_site.lib import correlation
+from incidents import decisions
 from incidents.models import AffectedRun, Incident, Run
 from incidents.querysets import RunQuerySet
 from safety import rules
@@ -159,21 +160,18 @@ class _Said:
 
 
 def _said_by_rules(runs: RunQuerySet, tenant_id: UUID) -> _Said:
-    """Incidents of one workflow, vendor, code and category are told alike: asked once."""
     mine = Incident.objects.for_tenant(tenant_id).select_related("workflow", "vendor")
-    told: dict[tuple[str, str, str, str], Effective] = {}
+    known = rules.overrides(tenant_id)
+    told: dict[tuple[Any, ...], Effective] = {}  # of thousands of incidents most are told alike
     said = _Said([], [])
     for incident in mine.filter(pk__in=runs.order_by().values("incident")).order_by("number"):
-        vendor = incident.vendor.name if incident.vendor else ""
-        about = (incident.workflow.slug, vendor, incident.error_code, incident.category)
+        about = (incident.workflow_id, incident.vendor_id, incident.error_code, incident.category)
         if about not in told:
-            told[about] = rules.effective_for(
-                tenant_id=tenant_id,
-                **dict(zip(("workflow", "vendor", "error_code", "category"), about, strict=True)),
-            )
-        if not told[about].retry.enabled or told[about].mode in ("off", "shadow"):
+            told[about] = decisions.rules_for(incident, known=known)
+        in_force = told[about]
+        if not in_force.retry.enabled or in_force.mode in ("off", "shadow"):
             said.forbidden.append(incident.pk)
-        elif told[about].mode == "approve":
+        elif in_force.mode == "approve":
             said.asking.append(str(incident))
     return said
 

@@ -57,9 +57,7 @@ from judged where line.id = judged.id and judged.state <> judged.before
 
 def advance_due(*, limit: int = SWEEP) -> int:
     """The sweep: take every campaign as far as its calls allow; returns how many moved."""
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_DUE, [limit])
-        due = cursor.fetchall()
+    due = scoping.found(_DUE, [limit])
     moved: list[UUID] = []
     sweeping.each(due, lambda tenant_id, pk: moved.extend(_advance(tenant_id, pk)))
     return len(moved)

@@ -27,12 +27,7 @@ PAGES_MOST = 1000
 @requires("view")
 def campaign_list(request: TenantRequest) -> HttpResponse:
     number = params.whole(request.GET, "page", default=1, most=PAGES_MOST)
-    lines, has_next = campaign_pages.lines(request.tenant.id, number)
-    context = {
-        "lines": lines,
-        "previous": number - 1,
-        "next": number + 1 if has_next else 0,
-    }
+    context = {"page": campaign_pages.page(request.tenant.id, number)}
     template = "campaigns/_rows.html" if htmx.is_htmx(request) else "campaigns/list.html"
     return render(request, template, _page(context))
 

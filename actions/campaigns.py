@@ -1,10 +1,10 @@
 """The only writer of a campaign's status: start, pause, resume and abort, each safe to repeat."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from actions import lifecycle
+from actions import approvals, lifecycle
 from actions.models import Action, Approval, ApprovalVote, Campaign, CampaignRun
 from actions.states import (
     CAMPAIGN_MOVES,
@@ -16,7 +16,7 @@ from actions.states import (
 from awfdrs_site.lib import correlation
 from tenants import journal
 from tenants.journal import Actor
-from tenants.models import Tenant, Workflow
+from tenants.models import Workflow
 from tenants.states import Idempotent
 
 ABORTED = "Its campaign was aborted."
@@ -163,16 +163,7 @@ def _vote(campaign: Campaign, why: str, *, by: Actor, now: datetime) -> bool:
     if approval is None or approval.status not in (ApprovalStatus.WAITING, ApprovalStatus.APPROVED):
         approval = campaign.approval = _asked(campaign, why, now=now)
         campaign.save(update_fields=["approval"])
-    vote = ApprovalVote(
-        tenant_id=campaign.tenant_id,
-        approval=approval,
-        actor_id=by.id,
-        actor_label=by.label,
-        is_for=True,
-        plan_hash=campaign.plan_hash,
-        at=now,
-    )
-    ApprovalVote.objects.bulk_create([vote], ignore_conflicts=True)  # one vote a person
+    approvals.say(approval, is_for=True, plan_hash=campaign.plan_hash, by=by, now=now)
     votes = ApprovalVote.objects.for_tenant(campaign.tenant_id).filter(approval=approval)
     n_votes = votes.filter(is_for=True).count()
     is_enough: bool = n_votes >= approval.quorum
@@ -187,19 +178,14 @@ def _vote(campaign: Campaign, why: str, *, by: Actor, now: datetime) -> bool:
 
 
 def _asked(campaign: Campaign, why: str, *, now: datetime) -> Approval:
-    tenant = Tenant.objects.get(pk=campaign.tenant_id)
-    asked: Approval = Approval.objects.create(
-        tenant_id=campaign.tenant_id,
-        incident_id=campaign.incident_id,
+    asked = approvals.request_of(
+        campaign,
         terms={"campaign": str(campaign.pk), "runs": campaign.n_runs, "why": why},
         terms_hash=campaign.plan_hash,
         plan_hash=campaign.plan_hash,
-        quorum=max(1, tenant.approvals_needed),
-        requested_by=campaign.requested_by,
-        requested_by_id=campaign.requested_by_id,
-        created_at=now,
-        expires_at=now + timedelta(hours=tenant.approval_hours),
+        now=now,
     )
+    asked.save(force_insert=True)
     return asked
 
 

@@ -15,8 +15,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from actions.models import Action
 from actions.states import Status
 from tenants import scoping
@@ -126,6 +124,4 @@ def queued(action: Action, *, after: datetime) -> int:
 
 
 def _claims(statement: str, **parameters: Any) -> list[Claim]:
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return [Claim(*row) for row in cursor.fetchall()]
+    return [Claim(*row) for row in scoping.found(statement, parameters)]

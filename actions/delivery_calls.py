@@ -16,7 +16,6 @@ from actions.transport import answers
 from awfdrs_site.lib import clock
 
 TRACKED = (*ticket_rows.KINDS, DeliveryKind.TEST)
-RETRYABLE = frozenset({408, 425, 429})
 _LINK = re.compile(r"https?://[^\s<>\"']{1,1900}")
 
 Ending = Literal["sent", "retryable", "final"]
@@ -112,21 +111,20 @@ def _send(request: transport.OutgoingRequest) -> transport.Answer:
 
 def judge(message: Message, answer: transport.Answer) -> Outcome:
     """2xx is heard; 408, 425, 429 and 5xx come again, as late as they ask; every other answer is final."""
-    status = answer.status
     seen = {
-        "response_status": status,
+        "response_status": answer.status,
         "excerpt": answers.excerpt(answer.body, secrets=channels.secrets_of(message.to)),
         "latency_ms": answer.latency_ms,
     }
-    if 200 <= status < 300:
+    if answer.is_accepted:
         return Outcome("sent", **seen)  # type: ignore[arg-type]
-    if status in RETRYABLE or status >= 500:
+    error = answer.told_by("The destination")
+    if answer.is_retryable:
         after = retry.parse_retry_after(answer.headers.get("retry-after", ""), now=clock.read())
         return Outcome(
             "retryable",
-            error=f"The destination answered {status}.",
+            error=error,
             retry_after_seconds=after,
             **seen,  # type: ignore[arg-type]
         )
-    redirect = " Redirects are not followed." if 300 <= status < 400 else ""
-    return Outcome("final", error=f"The destination answered {status}.{redirect}", **seen)  # type: ignore[arg-type]
+    return Outcome("final", error=error, **seen)  # type: ignore[arg-type]

@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from django.db import connection
-
 from actions import planning
 from awfdrs_site.lib import sweeping
 from incidents.models import Incident
@@ -29,9 +27,7 @@ order by incident.id limit %s
 
 def tell_of_escalated(*, limit: int = SWEEP) -> int:
     """The sweep: an escalation for each escalated incident that has none since it was opened."""
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_UNTOLD, [limit])
-        due = cursor.fetchall()
+    due = scoping.found(_UNTOLD, [limit])
     return sweeping.each(due, _tell)
 
 

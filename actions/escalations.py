@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db import connection
 
 from actions import escalation_plans, outbox
 from actions.models import Action, Channel, Delivery, Escalation
@@ -63,9 +62,7 @@ def begin(action: Action, *, now: datetime) -> Escalation:
 
 def advance_due(*, limit: int = SWEEP) -> int:
     """The sweep: whatever waits for its next step, or whose incident was acknowledged or is over."""
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_DUE, [limit])
-        due = cursor.fetchall()
+    due = scoping.found(_DUE, [limit])
     return sweeping.each(due, _advance_one)
 
 

@@ -24,7 +24,7 @@ from actions.executors import ticket as ticket_executor
 from actions.executors.base import Executor, Result
 from actions.models import Action, Attempt
 from actions.states import ASKS_WORKFLOW, ActionType, AttemptStatus, Status
-from awfdrs_site.lib import correlation
+from awfdrs_site.lib import correlation, sweeping
 from awfdrs_site.lib.failpoints import failpoint
 from incidents.states import RunState
 from safety import breaker
@@ -61,15 +61,11 @@ _under_way: Counter[UUID] = Counter()  # what this process is calling for each t
 _counting = Lock()
 
 
-def _now_and_here(job: Callable[[], None]) -> None:
-    job()
-
-
 def run_due(
     *,
     limit: int = BATCH,
     spare: int = 0,
-    submit: Callable[[Callable[[], None]], object] = _now_and_here,
+    submit: Callable[[Callable[[], None]], object] = sweeping.now_and_here,
 ) -> int:
     """The sweep: claim due actions and hand each to `submit` (a pool's, or run here); returns how many.
 

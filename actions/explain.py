@@ -10,7 +10,7 @@ from actions.states import UNSETTLED, ActionType, Status
 from incidents import decisions
 from incidents.models import Incident, Run
 from incidents.states import UNRECOVERED, Choice
-from safety import breaker, gate, limits, rules
+from safety import breaker, gate, limits
 from safety.effective import Effective
 from safety.gate import Gate
 
@@ -118,13 +118,7 @@ def _unplanned(run: Run, last: Action | None, *, now: datetime) -> Explanation:
     incident = _told_by(run)
     if incident is None or run.state not in UNRECOVERED:
         return _nothing_to_retry("no")
-    in_force = rules.effective_for(
-        tenant_id=run.tenant_id,
-        workflow=incident.workflow.slug,
-        vendor=incident.vendor.name if incident.vendor else "",
-        error_code=incident.error_code,
-        category=incident.category,
-    )
+    in_force = decisions.rules_for(incident)
     seen = replace(
         _seen(_would_be(run, incident, in_force, now=now), now=now),
         retry_rule=_rule(incident, in_force),

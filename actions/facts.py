@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count, Min, Q
@@ -100,10 +101,7 @@ def in_flight(action: Action, *, now: datetime) -> Sequence[gate.InFlight]:
     """Calls under way against each cap. Exact while the tenant's turn is held: a statement after the lock sees
     every start that had it before."""
     assert action.workflow is not None, "only retries have caps, and each has a workflow"
-    calling = Action.objects.for_tenant(action.tenant_id).filter(
-        status=Status.IN_PROGRESS, action_type=ActionType.RETRY
-    )
-    counted = calling.aggregate(
+    counted = calling(action.tenant_id).aggregate(
         tenant=Count("pk"),
         workflow=Count("pk", filter=Q(workflow_id=action.workflow_id)),
         vendor=Count("pk", filter=Q(vendor_id=action.vendor_id)),
@@ -125,7 +123,7 @@ def with_vendor(
 ) -> gate.Facts:
     """And what its vendor bears. Counts are exact while the breaker's row is held."""
     assert action.vendor is not None
-    recent = _retries(action, now - HOUR).filter(vendor_id=action.vendor_id)
+    recent = retries_since(action.tenant_id, now - HOUR).filter(vendor_id=action.vendor_id)
     within = Q(started_at__gt=now - budget.WINDOW)
     counted = recent.aggregate(**_UNATTENDED, in_window=Count("pk", filter=within))
     policy, n_retries = admitted.in_force.retry_budget, counted["in_window"]
@@ -158,14 +156,20 @@ def _permit(admitted: Admitted, *, now: datetime) -> gate.Permit:
     return gate.Permit(answer.allowed, clears_at, answer.reason)
 
 
-def _retries(action_of: Action | Vendor, since: datetime) -> Any:
-    """Attempts of retries that no campaign made: those have a budget of their own."""
-    mine = Attempt.objects.for_tenant(action_of.tenant_id).filter(started_at__gt=since)
+def calling(tenant_id: UUID) -> Any:
+    """The retries under way, as the caps count them."""
+    mine = Action.objects.for_tenant(tenant_id)
+    return mine.filter(status=Status.IN_PROGRESS, action_type=ActionType.RETRY)
+
+
+def retries_since(tenant_id: UUID, since: datetime) -> Any:
+    """Attempts of retries that no campaign made, as limits and budget count them: campaigns have stages instead."""
+    mine = Attempt.objects.for_tenant(tenant_id).filter(started_at__gt=since)
     return mine.filter(action__action_type=ActionType.RETRY, action__campaign=None)
 
 
 def _of_run(action: Action, *, now: datetime) -> gate.Window:
-    recent = _retries(action, now - HOUR).filter(run_id=action.run_id)
+    recent = retries_since(action.tenant_id, now - HOUR).filter(run_id=action.run_id)
     return _window(recent.aggregate(**_UNATTENDED), limit="MAX_RETRIES_PER_WORKFLOW")
 
 
@@ -180,5 +184,5 @@ def _budget(vendor: Vendor, policy: RetryBudget, *, n_retries: int, now: datetim
     found = gate.Budget(n_retries, n_originals, policy.share_percent, policy.floor_per_minute)
     if not found.is_empty:
         return found
-    recent = _retries(vendor, now - budget.WINDOW).filter(vendor_id=vendor.pk)
+    recent = retries_since(vendor.tenant_id, now - budget.WINDOW).filter(vendor_id=vendor.pk)
     return budget.judge(list(recent.values_list("started_at", flat=True)), heard, policy, now=now)

@@ -9,6 +9,7 @@ from django.urls import reverse
 from actions.inbox import Box
 from actions.models import Delivery
 from actions.states import DeliveryKind
+from incidents.presentation.figures import Turned
 from incidents.presentation.shapes import Pill, Tab
 
 PAGE_SIZE = 50
@@ -35,25 +36,11 @@ class Message:
 
 
 @dataclass(frozen=True)
-class InboxPage:
+class InboxPage(Turned):
     """`newest` is what "all" means to who looks at it: one that comes meanwhile stays unread."""
 
     messages: tuple[Message, ...]
-    number: int
-    has_next: bool
     newest: UUID | None
-
-    @property
-    def has_previous(self) -> bool:
-        return self.number > 1
-
-    @property
-    def previous_number(self) -> int:
-        return self.number - 1
-
-    @property
-    def next_number(self) -> int:
-        return self.number + 1
 
     @property
     def has_unread(self) -> bool:

@@ -22,7 +22,7 @@ from actions.channels import Message
 from actions.delivery_calls import Outcome
 from actions.models import Action, Channel, Delivery
 from actions.states import DeliveryKind, DeliveryStatus
-from awfdrs_site.lib import correlation
+from awfdrs_site.lib import correlation, sweeping
 from awfdrs_site.lib.failpoints import failpoint
 from awfdrs_site.lib.wake import wake
 from incidents.models import Incident
@@ -163,17 +163,12 @@ def call_off(action: Action, *, reason: str) -> None:
         mine.filter(sent_with=delivery).update(sent_with=None, attempts_made=0)
 
 
-def _now_and_here(job: Callable[[], None]) -> None:
-    job()
-
-
 def send_due(
-    *, limit: int = BATCH, submit: Callable[[Callable[[], None]], object] = _now_and_here
+    *, limit: int = BATCH, submit: Callable[[Callable[[], None]], object] = sweeping.now_and_here
 ) -> int:
     """The sweep: claim what is due and hand each to `submit` (a pool's, or run here); returns how many."""
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_CLAIM, {"limit": limit, "lease": LEASE_SECONDS})
-        claims = [Claim(*row) for row in cursor.fetchall()]
+    claimed = scoping.found(_CLAIM, {"limit": limit, "lease": LEASE_SECONDS})
+    claims = [Claim(*row) for row in claimed]
     failpoint("delivery.after_claim")
     for claim in claims:
         submit(lambda claim=claim: run(claim))  # type: ignore[misc]

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
-
 from actions import lifecycle, proposals
 from actions.models import Action
 from actions.states import ActionType, Status
@@ -17,7 +15,7 @@ from incidents import lifecycle as incident_lifecycle
 from incidents.models import Decision, Incident, Run
 from incidents.querysets import RunQuerySet
 from incidents.states import OPEN, Choice, RunState
-from safety import gate, rules
+from safety import gate
 from safety.effective import Effective
 from tenants import journal, scoping
 from tenants.journal import SYSTEM, Actor
@@ -42,9 +40,7 @@ limit %s
 
 def plan_due(*, limit: int = SWEEP) -> int:
     """The sweep: plan every decision and every hurt run nobody has planned for; returns how many incidents."""
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_UNPLANNED, [limit])
-        due = cursor.fetchall()
+    due = scoping.found(_UNPLANNED, [limit])
     return sweeping.each(
         due, lambda tenant_id, incident_id: plan(tenant_id=tenant_id, incident_id=incident_id)
     )
@@ -112,7 +108,7 @@ def _watch(
         return
     most = min(incident.tenant.storm_runs, RUNS_PER_PLAN)
     runs = list(unplanned.order_by("id")[:most])
-    on_paper = _on_paper(incident, decision, runs, _rules_now(incident), now=now)
+    on_paper = _on_paper(incident, decision, runs, decisions.rules_for(incident), now=now)
     proposals.store(on_paper, now=now)
 
 
@@ -152,7 +148,7 @@ def _retries(
         groups[told_by.get(run.pk, incident)].append(run)
     actions: list[Action] = []
     for kin, theirs in groups.items():
-        in_force = _rules_now(kin)
+        in_force = decisions.rules_for(kin)
         # Rules that were edited since the decision hold a retry back at once, and let none go before a new one.
         is_as_decided = kin == incident and in_force.mode in ("approve", "auto")
         why = "" if is_as_decided else _why_not(kin, in_force)
@@ -213,16 +209,6 @@ def _leave_to_people(
     if is_first:
         journal.record(incident, "runs_wait", by=SYSTEM, at=now, reason=why, runs=n_runs)
         escalation(incident, why, now=now, decision=decision)
-
-
-def _rules_now(incident: Incident) -> Effective:
-    return rules.effective_for(
-        tenant_id=incident.tenant_id,
-        workflow=incident.workflow.slug,
-        vendor=incident.vendor.name if incident.vendor else "",
-        error_code=incident.error_code,
-        category=incident.category,
-    )
 
 
 def create_once(action: Action, *, by: Actor, now: datetime) -> Action:

@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import random
 from typing import Any
-from uuid import UUID
-
-from django.db import connection
 
 from actions import calls, lifecycle, planning, retry, transport, verification
+from actions.claiming import Claim
 from actions.executors import webhook
 from actions.executors.base import Call
 from actions.models import Action
 from actions.states import ActionType, Status
-from awfdrs_site.lib import correlation, strict_json
+from awfdrs_site.lib import correlation, strict_json, sweeping
 from incidents.states import RunState
 from tenants import scoping
 from tenants.journal import SYSTEM
@@ -30,7 +28,7 @@ from tenants.states import Idempotent
 logger = logging.getLogger(__name__)
 
 BATCH = 20
-ASKED_AT_MOST = 12  # with the waits below that is about six hours; then people decide
+ASKED_AT_MOST = 12  # with the waits below that is five and a half hours; then people decide
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 30, 3600
 # A request may still wait in a queue on its way: that soon, "not found" proves nothing.
 BELIEVED_AFTER = timedelta(seconds=60)
@@ -55,15 +53,6 @@ returning action.tenant_id, action.id, action.lease_token
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A question we may ask until its lease lapses; the token is in the write."""
-
-    tenant_id: UUID
-    action_id: UUID
-    token: int
-
-
-@dataclass(frozen=True)
 class Heard:
     """What the workflow said of the call; `detail` says why an answer could not be read."""
 
@@ -71,17 +60,11 @@ class Heard:
     detail: str = ""
 
 
-def _now_and_here(job: Callable[[], None]) -> None:
-    job()
-
-
 def ask_due(
-    *, limit: int = BATCH, submit: Callable[[Callable[[], None]], object] = _now_and_here
+    *, limit: int = BATCH, submit: Callable[[Callable[[], None]], object] = sweeping.now_and_here
 ) -> int:
     """The sweep: claim what is due to be asked and hand each to `submit`; returns how many."""
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_DUE, [limit])
-        claims = [Claim(*row) for row in cursor.fetchall()]
+    claims = [Claim(*row) for row in scoping.found(_DUE, [limit])]
     for claim in claims:
         submit(lambda claim=claim: ask(claim))  # type: ignore[misc]
     return len(claims)

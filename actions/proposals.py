@@ -1,7 +1,6 @@
 """The only place that writes down a run's retry: to be sent, to be asked about, or on paper only."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from random import random
 
@@ -76,11 +75,6 @@ def _retry(
     policy = in_force.retry
     wait = retry.delay_seconds(policy, attempt=1, random=random, retry_after_seconds=None)
     needs_person = verdict.effect == "approve"
-    about = {
-        "timeout_seconds": in_force.timeout_seconds,
-        "mode": in_force.mode,
-        "sources": in_force.retry_sources,
-    }
     return Action(
         tenant_id=incident.tenant_id,
         action_type=ActionType.RETRY,
@@ -91,7 +85,7 @@ def _retry(
         decision=decision,
         workflow_id=incident.workflow_id,
         vendor_id=incident.vendor_id,
-        policy={**asdict(policy), **about},
+        policy={**in_force.retry_as_json(), "mode": in_force.mode},
         gates=verdict.as_json(),
         result={"waited_seconds": wait},  # decorrelated jitter spreads the next wait by it
         waiting_reason=verdict.reason[:300],

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Case, F, Func, JSONField, Value, When
 from django.db.models.functions import Greatest
 
@@ -52,9 +51,8 @@ limit %(limit)s
 
 def release_parked(*, limit: int = LANES) -> int:
     """The sweep: give parked actions that no kill switch holds any more their places; returns how many."""
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_FREE, {"telling": sorted(TELLING), "limit": limit})
-        lanes = [Scopes(*row) for row in cursor.fetchall()]
+    free = scoping.found(_FREE, {"telling": sorted(TELLING), "limit": limit})
+    lanes = [Scopes(*row) for row in free]
     moved: list[int] = []
     sweeping.each(((lane,) for lane in lanes), lambda lane: moved.append(_release(lane)))
     return sum(moved)

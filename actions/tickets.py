@@ -3,8 +3,6 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
-
 from actions import outbox, ticket_rows
 from actions.models import Ticket
 from actions.states import DeliveryKind, TicketStatus
@@ -33,9 +31,7 @@ union all
 
 def follow_due(*, limit: int = SWEEP) -> int:
     """The sweep: a ticket closes with its incident and opens again when that comes back; returns how many."""
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_MOVED, {"limit": limit})
-        due = cursor.fetchall()
+    due = scoping.found(_MOVED, {"limit": limit})
     return sweeping.each(due, _follow)
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.urls import reverse
 
-from actions import holding, vendor_use, vendor_words
+from actions import facts, holding, vendor_use, vendor_words
 from actions.outlook import ABOVE
 from actions.vendor_shapes import (
     Overview,
@@ -191,7 +191,7 @@ def _paused(row: RulePause) -> PausedLine:
 
 def _in_flight(tenant_id: UUID) -> Use:
     most = Tenant.objects.values_list("max_in_flight", flat=True).get(pk=tenant_id)
-    under_way = vendor_use.in_flight(tenant_id).count()
+    under_way = facts.calling(tenant_id).count()
     return Use("Calls under way, all workflows", under_way, most, "now")
 
 

@@ -1,22 +1,19 @@
 """The only place that counts what many vendors' limits have used at once, for people; the gates count one vendor.
 
-It counts as `facts` does. Nothing is locked, so what stands here may be over when somebody reads it.
+It counts the rows that `facts` counts. Nothing is locked, so what stands here may be over when somebody reads it.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Q, Sum
 
-from actions.models import Action, Attempt
-from actions.states import ActionType, Status
+from actions import facts
 from safety import budget
 from safety.models import VendorBucket, VendorSecond
-
-HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -53,28 +50,17 @@ def of(tenant_id: UUID, vendor_ids: Iterable[UUID], *, now: datetime) -> dict[UU
     }
 
 
-def in_flight(tenant_id: UUID) -> Any:
-    """The tenant's retries under way."""
-    mine = Action.objects.for_tenant(tenant_id)
-    return mine.filter(status=Status.IN_PROGRESS, action_type=ActionType.RETRY)
-
-
 def _under_way(tenant_id: UUID, vendor_ids: list[UUID]) -> dict[UUID, int]:
-    calling = in_flight(tenant_id).filter(vendor_id__in=vendor_ids)
+    calling = facts.calling(tenant_id).filter(vendor_id__in=vendor_ids)
     return _pairs(calling.order_by().values("vendor_id").annotate(n=Count("pk")))
 
 
 def _attempts(
     tenant_id: UUID, vendor_ids: list[UUID], *, now: datetime
 ) -> dict[UUID, tuple[int, int]]:
-    mine = Attempt.objects.for_tenant(tenant_id).filter(
-        vendor_id__in=vendor_ids,
-        started_at__gt=now - HOUR,
-        action__action_type=ActionType.RETRY,
-        action__campaign=None,
-    )
+    recent = facts.retries_since(tenant_id, now - facts.HOUR).filter(vendor_id__in=vendor_ids)
     rows = (
-        mine.order_by()
+        recent.order_by()
         .values("vendor_id")
         .annotate(
             hour=Count("pk", filter=Q(is_unattended=True)),

@@ -3,8 +3,6 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
-
 from actions import lifecycle, planning
 from actions.lifecycle import Change
 from actions.models import Action
@@ -50,13 +48,7 @@ def move_run(action: Action, before: RunState, after: RunState) -> None:
 
 def verify_due(*, limit: int = SWEEP) -> int:
     """The sweep: judge the retries whose evidence has come, or has not within 15 minutes."""
-    return sweeping.each(_find(_UNVERIFIED, limit), _verify)
-
-
-def _find(statement: str, limit: int) -> list[tuple[UUID, UUID]]:
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(statement, [limit])
-        return [(row[0], row[1]) for row in cursor.fetchall()]
+    return sweeping.each(scoping.found(_UNVERIFIED, [limit]), _verify)
 
 
 def _verify(tenant_id: UUID, action_id: UUID) -> None:

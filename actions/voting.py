@@ -38,7 +38,9 @@ def approve(
         return approval
     _refuse(approval, by=by, now=now)
     plan = approval_plans.plan_of(approval, seen=seen)
-    if not _vote(approval, plan, by=by, now=now, is_for=True, reason=reason):
+    if not approvals.say(
+        approval, is_for=True, plan_hash=plan.plan_hash, by=by, now=now, reason=reason
+    ):
         return approval
     members = _close(approval, plan, members, now=now)
     names = _names_for(approval)
@@ -57,7 +59,7 @@ def reject(
         return approval
     _refuse_decided(approval, now=now)
     plan = approval_plans.plan_of(approval, seen=seen)
-    _vote(approval, plan, by=by, now=now, is_for=False, reason=reason)
+    approvals.say(approval, is_for=False, plan_hash=plan.plan_hash, by=by, now=now, reason=reason)
     members = _close(approval, plan, members, now=now)
     why = f"{by.label} rejected it" + (f": {reason}" if reason else ".")
     lifecycle.move_all(
@@ -156,24 +158,6 @@ def _refuse_decided(approval: Approval, *, now: datetime) -> None:
 
 def _is_requester(asked: Action | Approval, by: Actor) -> bool:
     return asked.requested_by_id != "" and asked.requested_by_id == by.id
-
-
-def _vote(
-    approval: Approval, plan: Plan, *, by: Actor, now: datetime, is_for: bool, reason: str
-) -> bool:
-    """Whether this is the person's first word on it."""
-    vote = ApprovalVote(
-        tenant_id=approval.tenant_id,
-        approval=approval,
-        actor_id=by.id,
-        actor_label=by.label,
-        is_for=is_for,
-        plan_hash=plan.plan_hash,
-        reason=reason[:4000],
-        at=now,
-    )
-    ApprovalVote.objects.bulk_create([vote], ignore_conflicts=True)
-    return bool(ApprovalVote.objects.for_tenant(approval.tenant_id).filter(pk=vote.pk).exists())
 
 
 def _close(

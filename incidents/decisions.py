@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from awfdrs_site.lib import correlation, sweeping
 from incidents import lifecycle
@@ -17,7 +18,7 @@ from incidents.models import Decision, Incident
 from incidents.signals import decision_recorded
 from incidents.states import OPEN, Choice, DecisionKind, Severity
 from safety import gate, rules
-from safety.effective import Effective
+from safety.effective import Effective, Override
 from tenants import journal, scoping
 from tenants.journal import SYSTEM
 
@@ -41,9 +42,7 @@ class Chosen:
 
 def decide_due(*, limit: int = SWEEP) -> int:
     """The sweep: decide every incident nobody has decided yet; returns how many."""
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_UNDECIDED, [limit])
-        due = cursor.fetchall()
+    due = scoping.found(_UNDECIDED, [limit])
     return sweeping.each(
         due,
         lambda tenant_id, incident_id: decide(tenant_id=tenant_id, incident_id=incident_id),
@@ -62,6 +61,18 @@ def decide(*, tenant_id: UUID, incident_id: UUID) -> Decision | None:
             lambda: decision_recorded.send(None, tenant_id=tenant_id, incident_id=incident_id)
         )
     return decision
+
+
+def rules_for(incident: Incident, *, known: Sequence[Override] | None = None) -> Effective:
+    """What is in force now for its failure. `known` spares the query where several are asked about."""
+    return rules.effective_for(
+        tenant_id=incident.tenant_id,
+        workflow=incident.workflow.slug,
+        vendor=incident.vendor.name if incident.vendor else "",
+        error_code=incident.error_code,
+        category=incident.category,
+        known=known,
+    )
 
 
 def choose(
@@ -119,13 +130,7 @@ def _known_by(classification: dict[str, Any]) -> str:
 
 def _record(incident: Incident, *, now: datetime) -> Decision:
     vendor = incident.vendor.name if incident.vendor else ""
-    in_force = rules.effective_for(
-        tenant_id=incident.tenant_id,
-        workflow=incident.workflow.slug,
-        vendor=vendor,
-        error_code=incident.error_code,
-        category=incident.category,
-    )
+    in_force = rules_for(incident)
     chosen = _choice_for(incident, in_force)
     inputs = _inputs(incident, vendor)
     decision: Decision = Decision.objects.create(

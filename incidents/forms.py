@@ -95,20 +95,11 @@ class FilterForm(Filters):
         return any(value for name, value in self.cleaned_data.items() if name != "tab")
 
 
-class RunFilterForm(Filters):
-    """`?state=left&workflow=billing&incident=INC-12`; `q` is a whole run id."""
+class NumberedFilters(Filters):
+    """Filters of a list that has pages, of one incident or all: `?incident=INC-12&page=2`."""
 
-    offered = ("state", "workflow")
-    q = forms.CharField(max_length=200, required=False)
-    state = forms.ChoiceField(required=False)
-    workflow = forms.ChoiceField(required=False)
     incident = forms.RegexField(NUMBER, required=False)
     page = forms.IntegerField(min_value=1, required=False)
-
-    def __init__(self, *args: Any, tenant_id: UUID, **kwargs: Any) -> None:
-        super().__init__(*args, tenant_id=tenant_id, **kwargs)
-        self._offer("state", [*FATES, *((value, label) for value, label in RunState.choices)])
-        self._offer_workflows()
 
     def clean_incident(self) -> int | None:
         found = NUMBER.fullmatch(self.cleaned_data["incident"])
@@ -121,8 +112,23 @@ class RunFilterForm(Filters):
 
     @property
     def is_filtered(self) -> bool:
-        said = ((name, value) for name, value in self.cleaned_data.items() if name != "page")
+        """Whether it narrows the view: neither the tab nor the page does."""
+        said = ((k, v) for k, v in self.cleaned_data.items() if k not in ("page", "tab"))
         return any(value not in ("", None) for _, value in said)
+
+
+class RunFilterForm(NumberedFilters):
+    """`?state=left&workflow=billing&incident=INC-12`; `q` is a whole run id."""
+
+    offered = ("state", "workflow")
+    q = forms.CharField(max_length=200, required=False)
+    state = forms.ChoiceField(required=False)
+    workflow = forms.ChoiceField(required=False)
+
+    def __init__(self, *args: Any, tenant_id: UUID, **kwargs: Any) -> None:
+        super().__init__(*args, tenant_id=tenant_id, **kwargs)
+        self._offer("state", [*FATES, *((value, label) for value, label in RunState.choices)])
+        self._offer_workflows()
 
 
 class MergeForm(forms.Form):

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import CharField, F, Q
 from django.db.models.functions import Cast
 
@@ -75,9 +74,7 @@ def resolve_quiet(*, has_open_actions: HasOpenActions, limit: int = SWEEP) -> in
 
 
 def _find(after: Place, limit: int) -> tuple[list[tuple[UUID, UUID]], Place]:
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_QUIET, {"seen_at": after[0], "id": after[1], "limit": limit})
-        rows = cursor.fetchall()
+    rows = scoping.found(_QUIET, {"seen_at": after[0], "id": after[1], "limit": limit})
     last = (rows[-1][2], rows[-1][1]) if rows else after
     return [(row[0], row[1]) for row in rows], last
 

@@ -8,7 +8,6 @@ from math import ceil
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import F
 
 from awfdrs_site.lib import sweeping
@@ -72,9 +71,7 @@ def newcomers(tenant_id: UUID, vendors: Iterable[UUID], *, now: datetime) -> Inc
 
 def settle_due(*, limit: int = SWEEP) -> int:
     """The sweep: resolve the storms that have no open incident left; returns how many."""
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_CALM, [limit])
-        due = cursor.fetchall()
+    due = scoping.found(_CALM, [limit])
     return sweeping.each(due, _settle)
 
 

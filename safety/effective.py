@@ -6,7 +6,7 @@ another forbids.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -110,6 +110,14 @@ class Effective:
     @property
     def blast_radius(self) -> BlastRadius:
         return blast_radius_of(self._plain())
+
+    def retry_as_json(self) -> dict[str, Any]:
+        """What an action keeps of it: the policy as resolved when it was made, and who won each number."""
+        return {
+            **asdict(self.retry),
+            "timeout_seconds": self.timeout_seconds,
+            "sources": self.retry_sources,
+        }
 
     @property
     def timeout_seconds(self) -> int:

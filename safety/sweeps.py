@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from django.db import connection
-
 from awfdrs_site.lib import sweeping
 from safety import breaker
 from safety.models import CircuitBreaker
@@ -21,9 +19,7 @@ limit %s
 
 def reset_due(*, limit: int = SWEEP) -> int:
     """Move OPEN breakers whose time is over to HALF_OPEN, and end forces that expired; returns how many."""
-    with scoping.pipeline(), connection.cursor() as cursor:
-        cursor.execute(_DUE, [limit])
-        due = cursor.fetchall()
+    due = scoping.found(_DUE, [limit])
     return sweeping.each(due, _reset)
 
 

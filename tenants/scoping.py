@@ -1,10 +1,11 @@
 """The only way into tenant data: blocks that take a database role and a tenant in one statement (DESIGN.md rule 11)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -56,6 +57,13 @@ def pipeline(*, durable: bool = True) -> AbstractContextManager[datetime]:
 def platform(*, durable: bool = False) -> AbstractContextManager[datetime]:
     """A transaction of platform staff: every tenant's rows, and the only one that writes platform tables."""
     return _block(Block(PLATFORM, None), durable=durable)
+
+
+def found(statement: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """What a cross-tenant sweep finds or claims, in a transaction of its own: committed when this returns."""
+    with pipeline(), connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
 
 
 @contextmanager

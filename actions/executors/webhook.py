@@ -11,8 +11,6 @@ from actions import retry, signing, transport
 from actions.executors.base import Call, Result
 from awfdrs_site.lib import clock
 
-RETRYABLE = frozenset({408, 425, 429})
-
 
 def post(call: Call) -> Result:
     """Send once. 2xx accepted; 408/425/429/5xx retryable; other answers final; unseen ones `unknown`."""
@@ -53,26 +51,24 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
 
 
 def _judge(answer: transport.Answer) -> Result:
-    status = answer.status
     seen = Result(
         "succeeded",
-        response_status=status,
+        response_status=answer.status,
         excerpt=answer.excerpt,
         latency_ms=int(answer.latency_ms),
         says_vendor_is="success",
     )
-    if 200 <= status < 300:
+    if answer.is_accepted:
         return seen
-    if status in RETRYABLE or status >= 500:
+    error = answer.told_by("The workflow")
+    if answer.is_retryable:
         return replace(
             seen,
             ending="retryable",
-            error=f"The workflow answered {status}.",
+            error=error,
             retry_after_seconds=retry.parse_retry_after(
                 answer.headers.get("retry-after", ""), now=clock.read()
             ),
             says_vendor_is="failure",
         )
-    redirect = " Redirects are not followed." if 300 <= status < 400 else ""
-    error = f"The workflow answered {status}.{redirect}"
     return replace(seen, ending="final", error=error, says_vendor_is="ignored")

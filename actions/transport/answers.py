@@ -9,6 +9,7 @@ EXCERPT_BYTES = 4096
 KEPT_HEADERS = ("retry-after", "content-type")
 MAX_HEADER_LENGTH = 200
 REDACTED = "[redacted]"
+RETRYABLE = frozenset({408, 425, 429})
 
 _SECRET_HEADER = re.compile(
     r"auth|cookie|token|secret|signature|password|credential|api-?key", re.IGNORECASE
@@ -27,6 +28,20 @@ class Answer:
     excerpt: str
     latency_ms: int
     body: bytes = field(default=b"", repr=False)  # for machines; people see the excerpt
+
+    @property
+    def is_accepted(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether the same request may be taken later; every other answer that is not accepted is final."""
+        return self.status in RETRYABLE or self.status >= 500
+
+    def told_by(self, who: str) -> str:
+        """One sentence for people."""
+        redirect = " Redirects are not followed." if 300 <= self.status < 400 else ""
+        return f"{who} answered {self.status}.{redirect}"
 
 
 def kept_headers(

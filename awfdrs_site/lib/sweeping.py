@@ -1,4 +1,4 @@
-"""How every sweep goes through its items: one that breaks is logged and stops no other."""
+"""How every sweep goes through what it found: one item that breaks is logged and stops no other."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -18,3 +18,8 @@ def each(items: Iterable[tuple[Any, ...]], do: Callable[..., object]) -> int:
         else:
             done += 1
     return done
+
+
+def now_and_here(job: Callable[[], None]) -> None:
+    """What a sweep submits its jobs to where no pool waits for them."""
+    job()

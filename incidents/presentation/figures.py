@@ -67,11 +67,10 @@ class UpTo:
 
 
 @dataclass(frozen=True)
-class Numbered:
+class Turned:
     """Where a page stands in its list."""
 
     number: int
-    n_matching: UpTo
     has_next: bool
 
     @property
@@ -85,6 +84,13 @@ class Numbered:
     @property
     def next_number(self) -> int:
         return self.number + 1
+
+
+@dataclass(frozen=True)
+class Numbered(Turned):
+    """The same, in a list whose rows are counted."""
+
+    n_matching: UpTo
 
 
 @dataclass(frozen=True)

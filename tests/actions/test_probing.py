@@ -10,8 +10,9 @@ from django.db import connection
 from pytest_django import Settings
 
 from actions import lifecycle, probing, signing, signing_secrets
+from actions.claiming import Claim
 from actions.models import Action
-from actions.probing import ASKED_AT_MOST, Claim, Heard
+from actions.probing import ASKED_AT_MOST, Heard
 from actions.states import Status, Verification
 from awfdrs_site import poller
 from incidents.models import Run
