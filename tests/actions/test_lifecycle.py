@@ -181,3 +181,16 @@ def test_two_who_approve_and_reject_at_once_have_one_outcome(acme: Tenant) -> No
     assert "refused" in outcomes
     assert stored(action).status in outcomes
     assert len(journal_of(acme, action.pk)) == 1
+
+
+def test_of_many_moved_at_once_one_that_may_not_move_stops_all(acme: Tenant) -> None:
+    waiting = ActionFactory(tenant=acme, status=Status.AWAITING_APPROVAL)
+    done = ActionFactory(tenant=acme, status=Status.COMPLETED)
+    with bound(acme.pk) as now:
+        with pytest.raises(ActionRefused):
+            lifecycle.move_all(
+                [waiting, done], Status.SKIPPED, "skipped", by=ALICE, now=now, fields={}
+            )
+        assert stored(waiting).status == Status.AWAITING_APPROVAL
+        assert stored(done).status == Status.COMPLETED
+    assert journal_of(acme) == []

@@ -119,6 +119,16 @@ def test_acknowledging_is_no_status_and_the_first_one_counts(acme: Tenant) -> No
     assert journal_of(acme) == ["acknowledged"]
 
 
+def test_an_acknowledgement_ends_once(acme: Tenant) -> None:
+    incident = IncidentFactory(tenant=acme)
+    with bound(acme.pk) as now:
+        lifecycle.acknowledge(incident, by=ALICE, now=now)
+        for _ in range(2):
+            ended = lifecycle.end_acknowledgement(incident, by=BOB, now=now, reason="over")
+    assert (ended.acknowledged_by, ended.acknowledged_at) == ("", None)
+    assert journal_of(acme) == ["acknowledged", "acknowledgement_ended"]
+
+
 def test_escalating_again_keeps_the_first_reason(acme: Tenant) -> None:
     incident = IncidentFactory(tenant=acme)
     with bound(acme.pk) as now:
