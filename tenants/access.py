@@ -1,7 +1,9 @@
 """Who may do what: roles and scopes as data, and the decorator that every console view carries.
 
-Whoever may act may approve: in a small team the operator on duty is the second pair of eyes. What keeps people apart
-is not the role but that nobody approves their own request, and how many the tenant wants to agree.
+An operator may act and approve: in a small team whoever is on duty is the second pair of eyes. What keeps people
+apart is that nobody approves their own request, and how many the tenant wants to agree. An approver only approves, so
+that a second pair of eyes need not be given the tools. An auditor reads everything, what people did included, and
+changes nothing.
 """
 
 from collections.abc import Callable
@@ -36,13 +38,15 @@ TRIAGE = frozenset(
     }
 )
 CONFIGURE = frozenset({"configure", "stop"})
+AUDIT = frozenset({"audit", "export"})  # who did what, and taking the tenant's data along
+ADMINISTER = frozenset({"administer"})  # members and API keys: people only, never a key
 
 ROLE_VERBS: dict[str, frozenset[str]] = {
     Role.VIEWER: VIEW,
-    Role.AUDITOR: VIEW,
+    Role.AUDITOR: VIEW | AUDIT,
     Role.OPERATOR: VIEW | TRIAGE,
-    Role.APPROVER: VIEW | TRIAGE,
-    Role.ADMIN: VIEW | TRIAGE | CONFIGURE,
+    Role.APPROVER: VIEW | frozenset({"approve"}),
+    Role.ADMIN: VIEW | TRIAGE | CONFIGURE | AUDIT | ADMINISTER,
 }
 SCOPE_VERBS: dict[str, frozenset[str]] = {
     Scope.EVENTS_WRITE: frozenset({"ingest"}),

@@ -171,11 +171,20 @@ def test_a_person_may_do_what_the_role_says(acme: Tenant, role: Role) -> None:
     assert caller.actor == Actor("user", str(member.user.pk), "Al Ice")
 
 
-def test_only_an_admin_configures_and_only_watchers_do_nothing() -> None:
-    configuring = {role for role, verbs in ROLE_VERBS.items() if "configure" in verbs}
-    watching = {role for role, verbs in ROLE_VERBS.items() if verbs == {"view"}}
-    assert configuring == {Role.ADMIN}
-    assert watching == {Role.VIEWER, Role.AUDITOR}
+def test_each_role_is_for_something_of_its_own() -> None:
+    def may(verb: str) -> set[str]:
+        return {role for role, verbs in ROLE_VERBS.items() if verb in verbs}
+
+    assert all("view" in verbs for verbs in ROLE_VERBS.values())
+    assert may("act") == may("resolve") == {Role.OPERATOR, Role.ADMIN}
+    assert may("approve") == {Role.OPERATOR, Role.APPROVER, Role.ADMIN}
+    assert may("configure") == may("administer") == {Role.ADMIN}
+    # who watches the watchers changes nothing
+    assert may("audit") == may("export") == {Role.AUDITOR, Role.ADMIN}
+    assert ROLE_VERBS[Role.AUDITOR] == {"view", "audit", "export"}
+    assert ROLE_VERBS[Role.VIEWER] == {"view"}
+    # no key makes members or keys
+    assert not any("administer" in verbs for verbs in SCOPE_VERBS.values())
     # a key that reports events reads nothing, and no person's role ingests
     assert SCOPE_VERBS[Scope.EVENTS_WRITE] == {"ingest"}
     assert not any("ingest" in verbs for verbs in ROLE_VERBS.values())
