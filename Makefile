@@ -12,7 +12,7 @@ PRODUCTION := SECRET_KEY=of-no-use-anywhere-but-in-this-check-0123456789-abcdefg
 	ENCRYPTION_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= \
 	DATABASE_URL=postgresql://awf_login:none@127.0.0.1:1/awfdrs \
 	DATABASE_OWNER_URL=postgresql://postgres:none@127.0.0.1:1/awfdrs \
-	REDIS_URL=redis://127.0.0.1:1/0 ALLOWED_HOSTS=awfdrs.example.org
+	REDIS_URL=redis://127.0.0.1:1/0 ALLOWED_HOSTS=awfdrs.example.org PUBLIC_URL=https://awfdrs.example.org
 
 # make hands a SIGTERM on to what it runs, but sits on a SIGINT or SIGHUP sent to make alone, and a
 # killed make tells nobody. Linux shows which signals a process catches, and make stops catching the

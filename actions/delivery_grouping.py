@@ -11,6 +11,7 @@ from actions import ticket_rows
 from actions.channels import About, Destination, Item, Message
 from actions.models import Channel, Delivery
 from actions.states import ChannelKind, DeliveryKind, DeliveryStatus
+from awfdrs_site.lib import links
 from incidents.models import Incident
 from incidents.states import Severity
 from tenants import secrets
@@ -209,5 +210,5 @@ def _about(incident: Incident) -> About:
         vendor=incident.vendor.name if incident.vendor else None,
         event_count=incident.event_count,
         unrecovered_runs=incident.unrecovered_runs,
-        url=incident.get_absolute_url(),
+        url=links.absolute(incident.get_absolute_url()),
     )

@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from actions import escalation_plans, outbox
 from actions.models import Action, Channel, Delivery, Escalation
 from actions.states import DeliveryKind, EscalationStatus, Status
-from awfdrs_site.lib import correlation, sweeping
+from awfdrs_site.lib import correlation, links, sweeping
 from awfdrs_site.lib.failpoints import failpoint
 from incidents import lifecycle, storms
 from incidents.models import Incident
@@ -263,7 +263,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _link(incident: Incident) -> str:
-    return f"Open it at {incident.get_absolute_url()}"
+    return f"Open it at {links.absolute(incident.get_absolute_url())}"
 
 
 def _target_of(delivery: Delivery) -> Channel | User:

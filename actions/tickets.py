@@ -6,7 +6,7 @@ from uuid import UUID
 from actions import outbox, ticket_rows
 from actions.models import Ticket
 from actions.states import DeliveryKind, TicketStatus
-from awfdrs_site.lib import sweeping
+from awfdrs_site.lib import links, sweeping
 from incidents.models import Incident
 from incidents.states import OPEN
 from tenants import scoping
@@ -41,7 +41,7 @@ def text_of(incident: Incident, what: str = "") -> str:
     return (
         f"{said}\n\nSeverity {incident.severity}, workflow {incident.workflow.slug}, "
         f"{incident.event_count} events, {incident.unrecovered_runs} runs not recovered.\n"
-        f"{incident} in AWFDRS: {incident.get_absolute_url()}"
+        f"{incident} in AWFDRS: {links.absolute(incident.get_absolute_url())}"
     )
 
 

@@ -19,3 +19,17 @@ def check_outbound(**_: Any) -> list[CheckMessage]:
             id="site.W001",
         )
     ]
+
+
+@register(Tags.security, deploy=True)
+def check_public_url(**_: Any) -> list[CheckMessage]:
+    """A person who is woken by a message has to reach the incident from it."""
+    if settings.PUBLIC_URL:
+        return []
+    return [
+        Warning(
+            "PUBLIC_URL is not set: links in e-mails, chats and tickets are bare paths.",
+            hint="Set it to the address people open, such as https://awfdrs.example.org.",
+            id="site.W002",
+        )
+    ]

@@ -1,6 +1,7 @@
 """The only place that reads the environment: every setting of docs/operations.md, checked at start."""
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,10 @@ AWFDRS_DEMO = _flag("AWFDRS_DEMO", default=True)
 ALLOWED_HOSTS: list[str] = env.list(
     "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", HOST] if EMBEDDED else []
 )
+# Links in messages lead here; a path alone opens from no e-mail.
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://{HOST}:{PORT}" if EMBEDDED else "").rstrip("/")
+if PUBLIC_URL and not re.fullmatch(r"https?://[^/\s]+", PUBLIC_URL):
+    raise ImproperlyConfigured("PUBLIC_URL must be an address such as https://awfdrs.example.org.")
 CORS_ORIGINS: list[str] = env.list("CORS_ORIGINS", default=[])
 
 # --- what the product may do -------------------------------------------------------------------

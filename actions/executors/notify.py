@@ -6,7 +6,7 @@ from actions import outbox
 from actions.executors.base import Call, Result
 from actions.models import Action, Channel, Delivery
 from actions.states import DeliveryKind, DeliveryStatus
-from awfdrs_site.lib import clock
+from awfdrs_site.lib import clock, links
 from incidents.models import Incident
 from tenants import scoping
 
@@ -21,7 +21,7 @@ def perform(call: Call) -> Result:
             kind=DeliveryKind.NOTICE,
             target=channel,
             subject=f"{incident} {incident.severity}: {incident.title}",
-            text=f"{said}\n\n{incident} in AWFDRS: {incident.get_absolute_url()}",
+            text=f"{said}\n\n{incident} in AWFDRS: {links.absolute(incident.get_absolute_url())}",
             dedupe_key=f"action:{call.action_id}",
             incident=incident,
             action=action,

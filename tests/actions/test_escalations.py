@@ -124,7 +124,7 @@ def test_what_people_read_says_what_why_and_where(incident: Incident, alice: Use
         incident.title,
         "All 5 attempts failed.",
         "1 event, 0 runs",
-        incident.get_absolute_url(),
+        f"http://127.0.0.1:8000{incident.get_absolute_url()}",
     ):
         assert part in delivery.text
     assert (delivery.incident_id, delivery.action_id is None) == (incident.pk, False)

@@ -11,6 +11,7 @@ PRODUCTION = {
     "SECRET_KEY": "of-no-use-anywhere-but-in-this-test-0123456789-abcdefghij",
     "ENCRYPTION_KEY": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
     "ALLOWED_HOSTS": "awfdrs.example.org",
+    "PUBLIC_URL": "https://awfdrs.example.org",
 }
 
 
@@ -39,6 +40,7 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         ("OUTBOUND_ALLOW_CIDRS", "everywhere", "OUTBOUND_ALLOW_CIDRS must list networks"),
         ("SECRET_KEY", "short", "SECRET_KEY must be set to at least 50"),
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL must be"),
+        ("PUBLIC_URL", "awfdrs.example.org", "PUBLIC_URL must be an address"),
         ("AWF_FAILPOINTS", "ingest.before_commit=raise", "not in production"),
     ],
 )
@@ -52,6 +54,12 @@ def test_a_wrong_value_stops_the_start_with_one_line(name: str, value: str, says
 def test_a_production_environment_passes_the_deploy_checks() -> None:
     ended = manage("check", "--deploy", "--fail-level", "WARNING")
     assert ended.returncode == 0, ended.stderr
+
+
+def test_links_that_open_from_nowhere_are_a_deploy_warning() -> None:
+    ended = manage("check", "--deploy", "--fail-level", "WARNING", PUBLIC_URL="")
+    assert ended.returncode == 1
+    assert "links in e-mails" in ended.stderr
 
 
 def test_open_private_networks_are_a_deploy_warning() -> None:
