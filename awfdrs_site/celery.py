@@ -57,6 +57,7 @@ app.conf.beat_schedule = {
     "safety.tasks.reset_circuit_breakers": _every(
         1, "safety.tasks.reset_circuit_breakers", "default"
     ),
+    "tenants.tasks.seal_journal": _every(1, "tenants.tasks.seal_journal", "default"),
     "events.tasks.make_partitions": _every(3600, "events.tasks.make_partitions", "default"),
 }
 

@@ -97,6 +97,7 @@ def secrets(data_dir: Path) -> dict[str, str]:
     fresh = {
         "SECRET_KEY": token_urlsafe(64),
         "ENCRYPTION_KEY": base64.urlsafe_b64encode(token_bytes(32)).decode(),
+        "AUDIT_KEY": base64.urlsafe_b64encode(token_bytes(32)).decode(),
         "DATABASE_PASSWORD": token_urlsafe(32),
         "DATABASE_OWNER_PASSWORD": token_urlsafe(32),
         "REDIS_PASSWORD": token_urlsafe(32),

@@ -106,6 +106,7 @@ def sweeps(
     from actions import campaign_stages, escalations, execution, planning, releasing, verification
     from incidents import decisions, detection
     from safety import sweeps as safety_sweeps
+    from tenants import sealing
 
     return [
         detection.digest,
@@ -119,6 +120,7 @@ def sweeps(
         send_due,
         campaign_stages.advance_due,
         safety_sweeps.reset_due,
+        sealing.seal_due,
     ]
 
 
@@ -126,6 +128,7 @@ def seldom() -> list[Callable[[], int]]:
     """What looks at every open incident, or asks workflows, and is in no hurry."""
     from actions import approval_sweeps, escalation_audit, escalation_sweeps, outlook, tickets
     from incidents import quiet, storms
+    from tenants import sealing
 
     return [
         partial(quiet.resolve_quiet, has_open_actions=outlook.has_open),
@@ -135,6 +138,7 @@ def seldom() -> list[Callable[[], int]]:
         escalation_sweeps.tell_of_escalated,
         escalation_audit.audit,
         ask_due,
+        sealing.tell_heads,
     ]
 
 

@@ -72,6 +72,9 @@ if len(SECRET_KEY) < 50:
 ENCRYPTION_KEY = env.str("ENCRYPTION_KEY", default=_secrets.get("ENCRYPTION_KEY", ""))
 if not ENCRYPTION_KEY:
     raise ImproperlyConfigured("ENCRYPTION_KEY must be 32 random bytes in URL-safe base64.")
+ENCRYPTION_KEYS_OLD = env.str("ENCRYPTION_KEYS_OLD", default="")
+AUDIT_KEY = env.str("AUDIT_KEY", default=_secrets.get("AUDIT_KEY", ""))
+AUDIT_KEYS_OLD = env.str("AUDIT_KEYS_OLD", default="")
 METRICS_TOKEN = env.str("METRICS_TOKEN", default=_secrets.get("METRICS_TOKEN", ""))
 
 PORT = _whole("PORT", 8000, least=1)

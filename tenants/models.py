@@ -8,6 +8,10 @@ from django.db import models
 
 from awfdrs_site.lib.ids import uuid7
 from tenants.querysets import TenantQuerySet
+from tenants.seal_models import JournalSeal as JournalSeal
+from tenants.seal_models import PlatformJournalSeal as PlatformJournalSeal
+from tenants.seal_models import UnsealedEntry as UnsealedEntry
+from tenants.seal_models import UnsealedPlatformEntry as UnsealedPlatformEntry
 from tenants.states import Idempotent, Role, Scope
 
 if TYPE_CHECKING:

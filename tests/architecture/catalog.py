@@ -11,6 +11,8 @@ from tests.databases import Owner
 # Rows of nobody in particular: every role reads them, only the platform role writes them.
 PLATFORM = {
     "tenants_platformjournalentry",
+    "tenants_platformjournalseal",
+    "tenants_unsealedplatformentry",
     "safety_globalkillswitch",
     "actions_platformchannel",
 }

@@ -11,7 +11,7 @@ from django.test import RequestFactory
 from incidents.models import Incident
 from safety import killswitch
 from safety.killswitch import Scopes
-from tenants import scoping
+from tenants import scoping, sealing
 from tenants.access import Caller, TenantRef, requires
 from tenants.journal import SYSTEM, Actor
 from tenants.models import Tenant
@@ -67,6 +67,7 @@ def both(acme: Tenant, globex: Tenant) -> tuple[Tenant, Tenant]:
         submit_all(tenant, [*failures, event(run_id="run-0", event_type="payment.completed")])
     digest_all()
     decide_all()
+    sealing.seal_all()
     for tenant in (acme, globex):
         for made in _REMEDIATION:
             made(tenant=tenant)
