@@ -1,15 +1,20 @@
 """How incidents, runs, decisions, events and the timeline are asked for and written in the API."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import django_filters as filters
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from rest_framework import serializers
 
-from awfdrs_site.lib.params import IdFilter, InstantFilter, NameOrIdFilter, TextFilter
+from awfdrs_site.lib import clock, query
+from awfdrs_site.lib.params import IdFilter, InstantFilter, NameOrIdFilter, TextFilter, refused
+from awfdrs_site.lib.query import QueryError
 from events.models import Event
+from incidents import query_filters
 from incidents.analysis.outcome import Outcome
 from incidents.models import Decision, EventLink, Incident, Run
+from incidents.query_filters import Asker
 from incidents.states import RunState, Severity, Status
 from safety.rulefields import CATEGORIES
 from tenants.models import JournalEntry
@@ -34,15 +39,16 @@ class IncidentFilters(filters.FilterSet):  # type: ignore[misc]  # the library h
     assignee = TextFilter(field_name="assignee__username")
     since = InstantFilter(field_name="last_seen_at", lookup_expr="gte")
     until = InstantFilter(field_name="first_seen_at", lookup_expr="lt")
-    q = TextFilter(method="search")
+    q = TextFilter(method="search", max_length=query.LENGTH)
 
     def search(self, rows: QuerySet[Incident], _name: str, text: str) -> QuerySet[Incident]:
-        """Free text; Django escapes what LIKE would take for a wildcard."""
-        wanted = Q(title__icontains=text) | Q(error_code__icontains=text)
-        number = text.upper().removeprefix("INC-")
-        if number.isascii() and number.isdigit() and len(number) <= 15:
-            wanted |= Q(number=int(number))
-        return rows.filter(wanted)
+        """The console's query language; plain words search title, code and number."""
+        caller = self.request.caller
+        asker = Asker(caller.tenant.id, clock.now(), caller.user_id)
+        try:
+            return query_filters.narrowed(rows, text, asker=asker)
+        except QueryError as wrong:
+            raise refused("q", "query", str(wrong)) from wrong
 
 
 class EventFilters(filters.FilterSet):  # type: ignore[misc]
@@ -70,12 +76,27 @@ class RunFilters(RunsOfIncidentFilters):
     incident = IdFilter(field_name="affected_by__incident_id")
 
 
+class SnoozeSerializer(serializers.Serializer[Any]):
+    """What ends a snooze before `snoozed_until`."""
+
+    kind = serializers.ChoiceField(
+        choices=["until", "count", "rate_per_hour", "severity", "on_success"]
+    )
+    value = serializers.SerializerMethodField(help_text="A number or a word, as text.")
+    at = serializers.DateTimeField(help_text="When it began.")
+    by = serializers.CharField()
+
+    def get_value(self, snooze: Mapping[str, Any]) -> str:
+        return str(snooze["value"])
+
+
 class IncidentSerializer(serializers.ModelSerializer[Incident]):
     number = serializers.SerializerMethodField()
     error_signature = serializers.CharField(source="signature")
     workflow = serializers.CharField(source="workflow.slug")
     vendor = serializers.CharField(source="vendor.name", default=None, allow_null=True)
     assignee = serializers.CharField(source="assignee.username", default=None, allow_null=True)
+    snooze = SnoozeSerializer(allow_null=True)
 
     class Meta:
         model = Incident
@@ -100,8 +121,10 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "first_seen_at",
             "last_seen_at",
             "acknowledged_at",
+            "acknowledged_until",
             "assignee",
             "snoozed_until",
+            "snooze",
             "escalated_at",
             "resolved_at",
             "resolved_reason",
