@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import task_failure, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "awfdrs_site.settings")
 
@@ -19,6 +19,8 @@ app.conf.update(
     task_acks_late=False,  # a lost wake-up is found by the next sweep
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
+    # Celery would make sys.stderr a logger, and our lines end there: each would be logged again, for ever.
+    worker_redirect_stdouts=False,
     broker_connection_retry_on_startup=True,
     broker_transport_options={
         "socket_connect_timeout": 2,
@@ -59,6 +61,7 @@ app.conf.beat_schedule = {
     ),
     "tenants.tasks.seal_journal": _every(1, "tenants.tasks.seal_journal", "default"),
     "events.tasks.make_partitions": _every(3600, "events.tasks.make_partitions", "default"),
+    "awfdrs_site.tasks.send_heartbeat": _every(60, "awfdrs_site.tasks.send_heartbeat", "default"),
 }
 
 
@@ -68,6 +71,25 @@ def demand_rules(**_: object) -> None:
     from safety import checks  # its app is loaded by now
 
     checks.demand()
+
+
+@worker_init.connect
+def open_port(**_: object) -> None:
+    from django.conf import settings
+
+    from awfdrs_site import worker_port
+
+    if settings.WORKER_PORT:
+        worker_port.open_port(settings.WORKER_PORT)
+
+
+@task_failure.connect
+def note_failure(sender: Any = None, exception: BaseException | None = None, **_: object) -> None:
+    """It becomes an incident about ourselves, once the poller reports it."""
+    from awfdrs_site.lib import failures  # settings are loaded by now
+
+    if exception is not None:
+        failures.note(getattr(sender, "name", "task"), exception)
 
 
 from awfdrs_site import poller  # noqa: E402  # the bootstep needs the app above

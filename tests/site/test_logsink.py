@@ -1,8 +1,10 @@
 """A log that nobody reads stops nobody: lines are dropped and counted."""
 
 import logging
+import sys
 import threading
 
+from awfdrs_site.celery import app
 from awfdrs_site.lib.logsink import Sink
 
 
@@ -54,3 +56,17 @@ def test_a_line_that_cannot_be_written_ends_nothing() -> None:
     logger.warning("second")
     sink.flush()
     assert stream.lines == ["second\n"]
+
+
+def test_a_worker_does_not_log_its_own_log() -> None:
+    """Were sys.stderr a logger, as Celery likes it, the sink's thread would feed the sink for ever."""
+    app.log.setup(loglevel="INFO", redirect_stdouts=app.conf.worker_redirect_stdouts)
+    sink = Sink()
+    logging.getLogger().addHandler(sink)
+    try:
+        logging.getLogger("celery").warning("said once")
+        sink.flush()
+        assert sink._lines.empty()
+    finally:
+        logging.getLogger().removeHandler(sink)
+    assert not hasattr(sys.stderr, "logger")
