@@ -20,6 +20,7 @@ from incidents import api as incidents
 from incidents import merge_api as merging
 from incidents import run_api as runs
 from incidents.outcome_api import OutcomeRules
+from incidents import triage_api as triage
 from safety import api as safety
 
 canonical: list[URLPattern] = [
@@ -42,7 +43,12 @@ canonical: list[URLPattern] = [
     path("incidents/<id:pk>/similar", incidents.IncidentSimilar.as_view()),
     path("incidents/<id:pk>/status", incidents.IncidentStatus.as_view()),
     path("incidents/<id:pk>/ignore", incidents.IncidentIgnore.as_view()),
-    path("incidents/<id:pk>/acknowledge", incidents.IncidentAcknowledge.as_view()),
+    path("incidents/<id:pk>/acknowledge", triage.IncidentAcknowledge.as_view()),
+    path("incidents/<id:pk>/assign", triage.IncidentAssign.as_view()),
+    path("incidents/<id:pk>/snooze", triage.IncidentSnooze.as_view()),
+    path("incidents/<id:pk>/wake", triage.IncidentWake.as_view()),
+    path("incidents/<id:pk>/comment", triage.IncidentComment.as_view()),
+    path("incidents/<id:pk>/undo", triage.IncidentUndo.as_view()),
     path("incidents/<id:pk>/escalate", incidents.IncidentEscalate.as_view()),
     path("incidents/<id:pk>/reopen", incidents.IncidentReopen.as_view()),
     path("incidents/<id:pk>/merge", merging.IncidentMerge.as_view()),

@@ -16,8 +16,8 @@ from awfdrs_site.lib.pagination import Listing
 from awfdrs_site.lib.problems import Problem
 from events.api import EventDoor
 from events.models import Event
-from incidents import aliases, evidence, lifecycle
-from incidents.lifecycle import StaleVersion, TransitionRefused, UnrecoveredRuns
+from incidents import aliases, evidence, keeping, lifecycle, undo
+from incidents.lifecycle import ChangedSince, StaleVersion, TransitionRefused, UnrecoveredRuns
 from incidents.models import Decision, EventLink, Incident
 from incidents.presentation.shapes import NOTHING_ABOVE, Above, Outlook
 from incidents.serializers import (
@@ -66,6 +66,8 @@ def refusals() -> Iterator[None]:
         raise Problem(
             "transition_refused", str(refused.args[0]), allowed=list(refused.allowed)
         ) from refused
+    except ChangedSince as changed:
+        raise Problem("conflict", str(changed.args[0])) from changed
     except StaleVersion as stale:
         current = IncidentSerializer(stale.incident).data
         raise Problem("stale_version", current=current) from stale
@@ -128,6 +130,22 @@ class OneIncident(TenantAPIView):
     def find(self, **kwargs: Any) -> Incident:
         mine = Incident.objects.for_tenant(self.caller.tenant).for_list()
         return get_or_404(mine, pk=kwargs["pk"])
+
+    def refuse_stale(self, version: int | None = None, *, waives: bool = False) -> None:
+        """If-Match and `version` name what the caller saw; `*` and no header match any."""
+        tags = self.request.headers.get("If-Match", "*")
+        seen = {tag.strip().removeprefix("W/").strip('"') for tag in tags.split(",")}
+        current = keeping.locked(self.subject, with_sharers=waives)
+        is_stale = "*" not in seen and str(current.version) not in seen
+        if is_stale or version not in (None, current.version):
+            raise StaleVersion(current)
+
+    def remembering(
+        self, verb: str, act: Callable[[Incident], Incident], *, waives: bool = False
+    ) -> None:
+        """Do it so that its caller can take it back."""
+        by = self.caller.actor
+        undo.remembered(self.subject, verb, act, by=by, now=clock.now(), with_sharers=waives)
 
 
 class IncidentDetail(OneIncident):
@@ -220,27 +238,14 @@ class IncidentStatus(OneIncident):
     @extend_schema(request=StatusMove, responses=IncidentSerializer)
     def patch(self, request: Request, pk: UUID) -> Response:
         asked = self.body(StatusMove)
-        version = asked.pop("version", None)
+        said = asked | {"by": self.caller.actor, "now": clock.now()}
+        waives = asked["waive_unrecovered"]
         with refusals():
-            self._refuse_stale(
-                request.headers.get("If-Match", "*"), waives=asked["waive_unrecovered"]
-            )
-            lifecycle.move(
-                self.subject,
-                asked.pop("status"),
-                by=self.caller.actor,
-                now=clock.now(),
-                version=version,
-                **asked,
+            self.refuse_stale(waives=waives)
+            self.remembering(
+                asked["status"], lambda row: lifecycle.move(row, **said), waives=waives
             )
         return self.wrote(written(self.subject))
-
-    def _refuse_stale(self, tags: str, *, waives: bool) -> None:
-        """If-Match names the versions that the caller saw; `*` and no header match any."""
-        seen = {tag.strip().removeprefix("W/").strip('"') for tag in tags.split(",")}
-        current = lifecycle.locked(self.subject, with_sharers=waives)
-        if "*" not in seen and str(current.version) not in seen:
-            raise StaleVersion(current)
 
 
 class IncidentVerb(OneIncident):
@@ -253,8 +258,10 @@ class IncidentVerb(OneIncident):
     def post(self, request: Request, pk: UUID) -> Response:
         said = self.body(self.said)
         why = said.get("reason") or said.get("note", "")
+        by = self.caller.actor
         with refusals():
-            type(self).act(self.subject, why, by=self.caller.actor)
+            self.refuse_stale()
+            self.remembering(self.verbs["post"], lambda row: type(self).act(row, why, by=by))
         return self.wrote(written(self.subject))
 
 
@@ -265,14 +272,6 @@ class IncidentIgnore(IncidentVerb):
     @staticmethod
     def act(incident: Incident, why: str, *, by: Actor) -> Incident:
         return lifecycle.ignore(incident, by=by, now=clock.now(), reason=why)
-
-
-class IncidentAcknowledge(IncidentVerb):
-    verbs: ClassVar[Mapping[str, str]] = {"post": "acknowledge"}
-
-    @staticmethod
-    def act(incident: Incident, why: str, *, by: Actor) -> Incident:
-        return lifecycle.acknowledge(incident, by=by, now=clock.now(), note=why)
 
 
 class IncidentEscalate(IncidentVerb):

@@ -1,18 +1,23 @@
 """The only writer of an incident's status: one verb a move, each journalled, each safe to repeat."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import F
 
+from incidents import keeping
 from incidents.models import AffectedRun, Incident, Run
 from incidents.states import ALLOWED, OPEN, UNRECOVERED, RunState, Status
 from tenants import journal
 from tenants.journal import Actor
 
+locked = keeping.locked  # the row as it is now, held until the transaction ends
+save = keeping.save
+WAKES = (Status.ESCALATED, Status.RESOLVED, Status.IGNORED)  # nobody sleeps through these
+MACHINE_DECIDES = {"decided_at", "planned_at"}  # anew, at any moment: no reason to refuse an undo
 RUNS_NAMED = 20  # in the line of an incident that gives up many; each run has a line of its own
 
 
@@ -25,6 +30,10 @@ class TransitionRefused(Exception):
         self.current, self.asked = current, asked
         self.allowed = ALLOWED[current] if allowed is None else allowed
         super().__init__(why or f"An incident that is {current} cannot become {asked}.")
+
+
+class ChangedSince(Exception):
+    """What the verb changed is no longer as it left it: taking it back would undo another's work (-> 409)."""
 
 
 class StaleVersion(Exception):
@@ -43,13 +52,20 @@ class UnrecoveredRuns(Exception):
         super().__init__(f"{len(runs)} runs are not recovered.")
 
 
-def acknowledge(incident: Incident, *, by: Actor, now: datetime, note: str = "") -> Incident:
-    """Say that a person looks at it. Not a status; a second acknowledgement changes nothing."""
+def acknowledge(
+    incident: Incident, *, by: Actor, now: datetime, note: str = "", until: datetime | None = None
+) -> Incident:
+    """Say that a person looks at it, perhaps for a time only. Not a status.
+
+    A second acknowledgement changes nothing, unless it says until when.
+    """
     incident = locked(incident)
-    if incident.acknowledged_at is not None:
+    if incident.acknowledged_at is not None and until in (None, incident.acknowledged_until):
         return incident
     incident.acknowledged_at, incident.acknowledged_by = now, by.label
-    return _save(incident, "acknowledged", by=by, now=now, note=note)
+    incident.acknowledged_until = until
+    ends = f"until {until.astimezone(UTC):%d %b %H:%M} UTC" if until else ""
+    return save(incident, "acknowledged", by=by, now=now, note=note, detail=ends)
 
 
 def end_acknowledgement(incident: Incident, *, by: Actor, now: datetime, reason: str) -> Incident:
@@ -57,8 +73,8 @@ def end_acknowledgement(incident: Incident, *, by: Actor, now: datetime, reason:
     incident = locked(incident)
     if incident.acknowledged_at is None:
         return incident
-    incident.acknowledged_at, incident.acknowledged_by = None, ""
-    return _save(incident, "acknowledgement_ended", by=by, now=now, reason=reason)
+    _end_acknowledgement(incident)
+    return save(incident, "acknowledgement_ended", by=by, now=now, reason=reason)
 
 
 def analyze(incident: Incident, *, by: Actor, now: datetime, note: str = "") -> Incident:
@@ -130,12 +146,13 @@ def merge_into(
 ) -> Incident:
     """Close a locked row whose events and runs `merging` has given to `target`, whatever it was."""
     before, incident.status = incident.status, Status.RESOLVED
+    incident.snoozed_until = incident.snooze = None
     incident.merged_into = target
     incident.resolved_at = incident.resolved_at or now
     incident.resolved_reason = f"Merged into {target}."
     into = {"into": str(target), "incident": str(target.pk)}
     after = str(Status.RESOLVED)
-    return _save(
+    return save(
         incident, "merged_into", by=by, now=now, before=before, after=after, **into, **detail
     )
 
@@ -150,7 +167,36 @@ def split_off(
         incident.status = Status.DETECTED
     of = {"from": str(source), "incident": str(source.pk)}
     after = str(incident.status)
-    return _save(incident, "split_off", by=by, now=now, before=before, after=after, **of, **detail)
+    return save(incident, "split_off", by=by, now=now, before=before, after=after, **of, **detail)
+
+
+def restore(
+    incident: Incident,
+    *,
+    verb: str,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    by: Actor,
+    now: datetime,
+    taken: Collection[str] = (),
+) -> Incident:
+    """Take a verb back: what it changed is again exactly as it was, and nothing else is touched.
+
+    `before` and `after` are snapshots; `taken` are signatures that another open incident has. Raises
+    ChangedSince when any field that the verb changed has been changed again.
+    """
+    incident = locked(incident)
+    changed = {name: said for name, said in before.items() if said != after[name]}
+    current = keeping.snapshot(incident)
+    for name in changed.keys() - MACHINE_DECIDES:
+        if current[name] != after[name]:
+            raise ChangedSince(f"{incident} has changed since: it stays as it is now.")
+    opens = changed.get("status") in OPEN and incident.status not in OPEN
+    if opens and incident.signature in taken:
+        raise ChangedSince(f"Another incident of {incident}'s failure is open by now.")
+    keeping.put_back(incident, changed)
+    states = {"before": after["status"], "after": str(incident.status)}
+    return save(incident, "undone", by=by, now=now, detail=verb.replace("_", " "), **states)
 
 
 def move(
@@ -203,25 +249,8 @@ def waive(run: Run, *, by: Actor, now: datetime, reason: str) -> Run:
     journal.record(current, "waived", by=by, at=now, reason=reason, run=current.run_id)
     for incident in held:
         incident.unrecovered_runs -= 1
-        _save(incident, "run_waived", by=by, now=now, run=current.run_id, reason=reason)
+        save(incident, "run_waived", by=by, now=now, run=current.run_id, reason=reason)
     return current
-
-
-def locked(incident: Incident, *, with_sharers: bool = False) -> Incident:
-    """The row as it is now, held until the transaction ends.
-
-    `with_sharers`: with every incident that hurt the same runs, in id order, because a waiver frees
-    those too, and two that took them in another order would wait for each other.
-    """
-    mine = Incident.objects.for_tenant(incident.tenant_id)
-    if with_sharers:
-        ledger = AffectedRun.objects.for_tenant(incident.tenant_id)
-        runs = ledger.filter(incident=incident).values("run_id")
-        sharers = ledger.filter(run_id__in=runs).values_list("incident_id", flat=True)
-        held = mine.filter(pk__in={incident.pk, *sharers.distinct()})
-        list(held.select_for_update().order_by("id").values_list("id"))
-    found: Incident = mine.select_for_update().get(pk=incident.pk)
-    return found
 
 
 def _waive_all(runs: Sequence[Run], *, by: Actor, now: datetime, reason: str) -> None:
@@ -245,7 +274,7 @@ def _waive_all(runs: Sequence[Run], *, by: Actor, now: datetime, reason: str) ->
         incident.unrecovered_runs -= len(given_up)
         named = ", ".join(given_up[:RUNS_NAMED])
         count = len(given_up)
-        _save(incident, "run_waived", by=by, now=now, run=named, runs=count, reason=reason)
+        save(incident, "run_waived", by=by, now=now, run=named, runs=count, reason=reason)
 
 
 def _unrecovered(incident: Incident) -> list[Run]:
@@ -254,9 +283,15 @@ def _unrecovered(incident: Incident) -> list[Run]:
     return list(mine.filter(pk__in=ids.values("run_id")).order_by("id"))
 
 
+def _end_acknowledgement(incident: Incident) -> None:
+    incident.acknowledged_at, incident.acknowledged_by = None, ""
+    incident.acknowledged_until = None
+
+
 def _start_over(incident: Incident, *, now: datetime) -> None:
     incident.decided_at = incident.planned_at = None
-    incident.acknowledged_at, incident.acknowledged_by = None, ""
+    _end_acknowledgement(incident)
+    incident.snoozed_until = incident.snooze = None
     incident.resolved_at, incident.resolved_reason = None, ""
     incident.escalated_at, incident.escalated_reason = None, ""
     incident.opened_at = now
@@ -270,33 +305,11 @@ def _move(
         return incident
     _refuse_unless_allowed(incident, status)
     before, incident.status = incident.status, status
-    return _save(incident, verb, by=by, now=now, before=before, after=str(status), **detail)
+    if status in WAKES:
+        incident.snoozed_until = incident.snooze = None
+    return save(incident, verb, by=by, now=now, before=before, after=str(status), **detail)
 
 
 def _refuse_unless_allowed(incident: Incident, status: str) -> None:
     if status not in ALLOWED[incident.status]:
         raise TransitionRefused(current=incident.status, asked=status)
-
-
-def _save(incident: Incident, verb: str, /, *, by: Actor, now: datetime, **detail: Any) -> Incident:
-    incident.version += 1
-    incident.save(
-        update_fields=[
-            "status",
-            "acknowledged_at",
-            "acknowledged_by",
-            "escalated_at",
-            "escalated_reason",
-            "resolved_at",
-            "resolved_reason",
-            "decided_at",
-            "planned_at",
-            "opened_at",
-            "regression_count",
-            "unrecovered_runs",
-            "merged_into",
-            "version",
-        ]
-    )
-    journal.record(incident, verb, by=by, at=now, **{k: v for k, v in detail.items() if v != ""})
-    return incident

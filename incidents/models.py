@@ -18,6 +18,9 @@ from incidents.states import (
     Severity,
     Status,
 )
+from incidents.triage_models import BulkItem as BulkItem
+from incidents.triage_models import BulkJob as BulkJob
+from incidents.triage_models import Undo as Undo
 from tenants.models import TenantKey, TenantOwned, Vendor, Workflow
 
 
@@ -47,10 +50,12 @@ class Incident(TenantOwned):
     planned_at = models.DateTimeField(null=True)
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_by = models.CharField(max_length=200, blank=True)
+    acknowledged_until = models.DateTimeField(null=True)  # then it ends by itself
     assignee = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
-    snoozed_until = models.DateTimeField(null=True)
+    snoozed_until = models.DateTimeField(null=True)  # at the latest
+    snooze = models.JSONField(null=True)  # what ends it before (`snoozing`)
     escalated_at = models.DateTimeField(null=True)
     escalated_reason = models.CharField(max_length=4000, blank=True)
     resolved_at = models.DateTimeField(null=True)
@@ -120,6 +125,17 @@ class Incident(TenantOwned):
                 fields=["last_seen_at"],
                 condition=models.Q(status__in=OPEN),
                 name="incident_quiet",
+            ),
+            # the sweeps that end snoozes and acknowledgements; few incidents have either
+            models.Index(
+                fields=["snoozed_until"],
+                condition=models.Q(snoozed_until__isnull=False),
+                name="incident_snoozed",
+            ),
+            models.Index(
+                fields=["acknowledged_until"],
+                condition=models.Q(acknowledged_until__isnull=False),
+                name="incident_ack_ends",
             ),
             # the sweep that finds undecided incidents
             models.Index(

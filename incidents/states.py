@@ -51,6 +51,24 @@ class RunState(TextChoices):
     WAIVED = "waived"
 
 
+class BulkState(TextChoices):
+    WORKING = "working"
+    DONE = "done"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+
+
+class ItemState(TextChoices):
+    """What became of one incident of a job over many."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    UNDONE = "undone"
+    KEPT = "kept"  # was not taken back: it has changed since
+
+
 OPEN = (Status.DETECTED, Status.ANALYZING, Status.ESCALATED)
 CLOSED = (Status.RESOLVED, Status.IGNORED)
 UNRECOVERED = (RunState.FAILED, RunState.RETRY_SCHEDULED)

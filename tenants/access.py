@@ -25,6 +25,11 @@ VIEW = frozenset({"view"})
 TRIAGE = frozenset(
     {
         "acknowledge",
+        "assign",
+        "snooze",
+        "comment",
+        "undo",
+        "bulk",
         "resolve",
         "ignore",
         "escalate",

@@ -73,6 +73,11 @@ API: dict[tuple[str, str], Row] = {
     ("POST", "incidents/<id:pk>/merge"): Row(
         "merge", of="incident", body={"incidents": [str(MERGEABLE)]}
     ),
+    ("POST", "incidents/<id:pk>/assign"): Row("assign", of="incident", body={"assignee": None}),
+    ("POST", "incidents/<id:pk>/snooze"): Row("snooze", of="incident", body={"count": 10}),
+    ("POST", "incidents/<id:pk>/wake"): Row("snooze", of="incident"),
+    ("POST", "incidents/<id:pk>/comment"): Row("comment", of="incident", body={"note": "on it"}),
+    ("POST", "incidents/<id:pk>/undo"): Row("undo", of="incident"),
     ("POST", "incidents/<id:pk>/split"): Row(
         "split", of="incident", body={"signatures": [MERGED_SIGNATURE]}
     ),
