@@ -17,6 +17,7 @@ from uuid import UUID
 
 from actions.models import Action
 from actions.states import Status
+from awfdrs_site.lib import metrics
 from tenants import scoping
 
 LEASE_SECONDS = 60
@@ -113,7 +114,10 @@ def due(*, limit: int, spare: int = 0, under_way: Mapping[UUID, int]) -> list[Cl
 
 def lost(*, limit: int) -> list[Claim]:
     """Lease attempts under way whose own lease ran out: their worker is gone."""
-    return _claims(LOST, limit=limit)
+    claims = _claims(LOST, limit=limit)
+    if claims:
+        metrics.LEASE_EXPIRIES.labels("action").inc(len(claims))
+    return claims
 
 
 def queued(action: Action, *, after: datetime) -> int:

@@ -129,12 +129,16 @@ class Pipeline(OpenView):
     @extend_schema(responses=PipelineSerializer)
     def get(self, request: Request) -> Response:
         ages = _ages()
-        late = [name for name, seconds in ages.items() if seconds > LATE_SECONDS]
-        if late:
+        if late := _late(ages):
             raise Problem(
                 "unavailable", "Work waits too long.", retry_after=5, late=late, ages=ages
             )
         return Response({"status": "ok", **ages})
+
+
+def late() -> list[str]:
+    """What waits longer than it may; raises when the database does not say."""
+    return _late(_ages())
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -225,6 +229,10 @@ def _ages() -> dict[str, float]:
         "oldest_overdue_seconds": _seconds(due_at, now),
         "oldest_untold_seconds": _seconds(tell_at, now),
     }
+
+
+def _late(ages: Mapping[str, float]) -> list[str]:
+    return [name for name, seconds in ages.items() if seconds > LATE_SECONDS]
 
 
 def _seconds(since: datetime | None, now: datetime) -> float:

@@ -8,11 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from celery import Celery, bootsteps
 from django.db import close_old_connections
+
+from awfdrs_site.lib import failures
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +69,20 @@ class Calls:
 calls = Calls()
 
 
+@dataclass
+class Swept:
+    """When the poller last came through, on this process's own clock; a worker that starts counts as one."""
+
+    at: float = field(default_factory=time.monotonic)
+
+
+_swept = Swept()
+
+
+def swept_at() -> float:
+    return _swept.at
+
+
 def run_due() -> int:
     """Claim what the pool has room for."""
     from actions import execution
@@ -104,6 +121,7 @@ def sweeps(
 ) -> list[Callable[[], int]]:
     """Everything the worker does, in the way of an event."""
     from actions import campaign_stages, escalations, execution, planning, releasing, verification
+    from awfdrs_site import self_reports
     from incidents import decisions, detection
     from safety import sweeps as safety_sweeps
     from tenants import sealing
@@ -121,12 +139,14 @@ def sweeps(
         campaign_stages.advance_due,
         safety_sweeps.reset_due,
         sealing.seal_due,
+        self_reports.report_due,
     ]
 
 
 def seldom() -> list[Callable[[], int]]:
     """What looks at every open incident, or asks workflows, and is in no hurry."""
     from actions import approval_sweeps, escalation_audit, escalation_sweeps, outlook, tickets
+    from awfdrs_site import self_reports
     from incidents import quiet, storms
     from tenants import sealing
 
@@ -139,6 +159,7 @@ def seldom() -> list[Callable[[], int]]:
         escalation_audit.audit,
         ask_due,
         sealing.tell_heads,
+        self_reports.look_for_beat,
     ]
 
 
@@ -148,11 +169,17 @@ def sweep_once(every: Sequence[Callable[[], int]]) -> int:
     for sweep in every:
         try:
             found += sweep()
-        except Exception:
-            logger.exception("sweep %s failed", getattr(sweep, "__qualname__", sweep))
+        except Exception as error:
+            logger.exception("sweep %s failed", name := _name_of(sweep))
+            failures.note(name, error)
         finally:
             close_old_connections()
     return found
+
+
+def _name_of(sweep: Callable[[], int]) -> str:
+    verb = sweep.func if isinstance(sweep, partial) else sweep
+    return f"{verb.__module__}.{getattr(verb, '__qualname__', verb)}"
 
 
 class Poller(bootsteps.StartStopStep):
@@ -181,7 +208,9 @@ class Poller(bootsteps.StartStopStep):
             if time.monotonic() >= seldom_at:
                 seldom_at = time.monotonic() + SELDOM_SECONDS
                 sweep_once(seldom())
-            if not sweep_once(sweeps(run_due=fill_places)):
+            found = sweep_once(sweeps(run_due=fill_places))
+            _swept.at = time.monotonic()
+            if not found:
                 self._rest()
 
     def _rest(self) -> None:

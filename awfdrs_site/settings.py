@@ -67,6 +67,7 @@ REDIS_URL = env.str("REDIS_URL", default="") or (
 
 DEBUG = _flag("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default=_secrets.get("SECRET_KEY", ""))
+_PLAIN_HTTP = DEBUG or EMBEDDED or _flag("PLAIN_HTTP", default=False)
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("SECRET_KEY must be set to at least 50 random characters.")
 ENCRYPTION_KEY = env.str("ENCRYPTION_KEY", default=_secrets.get("ENCRYPTION_KEY", ""))
@@ -106,6 +107,9 @@ ENABLE_AI_RCA = _flag("ENABLE_AI_RCA", default=True)
 ENABLE_AUTO_RETRY = _flag("ENABLE_AUTO_RETRY", default=True)
 ENABLE_METRICS = _flag("ENABLE_METRICS", default=True)
 ENABLE_TRACING = _flag("ENABLE_TRACING", default=False)
+METRICS_TENANT_LABELS = _flag("METRICS_TENANT_LABELS", default=True)
+WORKER_PORT = _whole("WORKER_PORT", 0)
+HEARTBEAT_URL = env.str("HEARTBEAT_URL", default="")
 EVENT_RETENTION_DAYS = _whole("EVENT_RETENTION_DAYS", 90, least=1)
 INGEST_RATE_PER_KEY = _whole("INGEST_RATE_PER_KEY", 5000, least=1)
 INGEST_BURST_PER_KEY = _whole("INGEST_BURST_PER_KEY", 10000, least=1)
@@ -231,12 +235,12 @@ CHANNEL_LAYERS = {
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_SECURE = not (DEBUG or EMBEDDED)
-CSRF_COOKIE_SECURE = not (DEBUG or EMBEDDED)
+SESSION_COOKIE_SECURE = not _PLAIN_HTTP
+CSRF_COOKIE_SECURE = not _PLAIN_HTTP
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_TRUSTED_ORIGINS = CORS_ORIGINS
-SECURE_SSL_REDIRECT = not (DEBUG or EMBEDDED) and _flag("SECURE_SSL_REDIRECT", default=True)
-SECURE_HSTS_SECONDS = 0 if (DEBUG or EMBEDDED) else 31_536_000
+SECURE_SSL_REDIRECT = not _PLAIN_HTTP and _flag("SECURE_SSL_REDIRECT", default=True)
+SECURE_HSTS_SECONDS = 0 if _PLAIN_HTTP else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
 SECURE_REDIRECT_EXEMPT = [r"^api/v1/health", r"^metrics$"]  # probes talk to the pod, not the proxy
 if _flag("BEHIND_PROXY", default=False):
@@ -271,18 +275,17 @@ USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
-STATIC_ROOT = AWFDRS_DATA / "static"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default="") or AWFDRS_DATA / "static")
 if EMBEDDED:
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns of a missing one
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
-EMAIL_BACKEND = env.str(
-    "EMAIL_BACKEND",
-    default="django.core.mail.backends.filebased.EmailBackend"
+EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="") or (
+    "django.core.mail.backends.filebased.EmailBackend"
     if EMBEDDED
-    else "django.core.mail.backends.smtp.EmailBackend",
+    else "django.core.mail.backends.smtp.EmailBackend"
 )
 EMAIL_FILE_PATH = str(AWFDRS_DATA / "mail")
 EMAIL_HOST = env.str("EMAIL_HOST", default="localhost")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from awfdrs_site.lib import metrics
 from awfdrs_site.lib.failpoints import failpoint
 from events.models import Event, PendingEvent
 from incidents import turns
@@ -90,6 +91,9 @@ def claim(limit: int) -> dict[UUID, list[Claim]]:
         cursor.execute(_CLAIM, asked)
         for tenant_id, event_id, token, attempts in cursor.fetchall():
             claimed[tenant_id].append(Claim(event_id, token, attempts))
+    again = sum(claim.attempts > 1 for claims in claimed.values() for claim in claims)
+    if again:  # whoever had them before let their lease lapse
+        metrics.LEASE_EXPIRIES.labels("event").inc(again)
     failpoint("group.after_claim")
     return claimed
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from awfdrs_site.lib import clock
+from awfdrs_site.lib import clock, failures
 from tenants.roles import APP, PIPELINE, PLATFORM
 
 _ENTER = "select set_config('role', %s, true), set_config('awf.tenant', %s, true), awf_now()"
@@ -82,6 +82,10 @@ def _block(block: Block, *, durable: bool) -> Iterator[datetime]:
         try:
             with clock.held_at(now):
                 yield now
+        except Exception as error:
+            if block.tenant_id:
+                failures.mark(error, block.tenant_id)
+            raise
         finally:
             _current.reset(token)
         # RELEASE SAVEPOINT would keep the inner role; a rollback, even one just asked for, gives it back itself.

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from awfdrs_site.lib import failures
+
 logger = logging.getLogger(__name__)
 
 
@@ -13,8 +15,9 @@ def each(items: Iterable[tuple[Any, ...]], do: Callable[..., object]) -> int:
     for item in items:
         try:
             do(*item)
-        except Exception:
+        except Exception as error:
             logger.exception("sweep item %s failed", item)
+            failures.note(f"{do.__module__}.{getattr(do, '__qualname__', '')}", error)
         else:
             done += 1
     return done

@@ -155,3 +155,28 @@ def test_the_middleware_counts_by_route_never_by_path(client: Client, rf: Reques
     after = read(client)
     assert value(after, "http_requests_total", **labels) == before + 1
     assert "no-such-path" not in after
+
+
+def test_work_that_waits_or_that_nobody_saw_end_is_told(client: Client, acme: Tenant) -> None:
+    submit(acme, run_id="a")
+    ActionFactory(tenant=acme, status="unknown")
+    text = read(client)
+    assert value(text, "event_backlog_seconds") > 0
+    assert value(text, "unknown_actions", tenant_id=str(acme.pk)) == 1
+    assert "\nlease_expiries_total" in text
+
+
+def test_tenants_can_be_left_out_and_are_added_up(
+    client: Client, acme: Tenant, globex: Tenant
+) -> None:
+    for tenant, state in ((acme, "closed"), (globex, "open")):
+        vendor = VendorFactory(tenant=tenant, name="sendgrid")
+        BreakerFactory(tenant=tenant, vendor=vendor, state=state, epoch=2)
+        ActionFactory(tenant=tenant, status="unknown")
+    with override_settings(METRICS_TENANT_LABELS=False):
+        text = read(client)
+    assert str(acme.pk) not in text
+    assert value(text, "unknown_actions") == 2
+    # of states the worst tells: a sum would be one that there is not
+    assert value(text, "circuit_breaker_state", vendor="sendgrid", state="open") == 1
+    assert value(text, "circuit_breaker_transitions_total", vendor="sendgrid") == 4
