@@ -9,6 +9,7 @@ from awfdrs_site import views
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("", include("tenants.urls")),
+    path("", include("tenants.account_urls")),
     path("", include("actions.urls")),
     path("campaigns/", include("actions.campaign_urls")),
     path("approvals/", include("actions.approval_urls")),

@@ -17,7 +17,7 @@ from awfdrs_site.lib import live
 from tenants import auth
 
 COALESCE_SECONDS = 0.15  # at most ~7 messages a second to each browser, however fast rows change
-RECHECK_SECONDS = 5.0  # a revoked session or membership closes its socket within this
+RECHECK_SECONDS = 4.0  # with the answer, a revoked session or membership closes its socket within 5
 CLOSE_FORBIDDEN = 4403
 CLOSE_UNAUTHENTICATED = 4401
 CLOSE_TRY_LATER = 1013

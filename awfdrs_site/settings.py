@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,10 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "django_htmx",
     "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "axes",
     "awfdrs_site.apps.SiteConfig",
     "tenants.apps.TenantsConfig",
     "safety.apps.SafetyConfig",
@@ -151,7 +156,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "awfdrs_site.lib.api_errors.problem_middleware",
     "csp.middleware.CSPMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "tenants.session_middleware.PersonSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -159,6 +164,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "tenants.middleware.TenantMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it answers for whom it locked out
 ]
 ROOT_URLCONF = "awfdrs_site.urls"
 ASGI_APPLICATION = "awfdrs_site.asgi.application"
@@ -232,7 +239,10 @@ CHANNEL_LAYERS = {
     }
 }
 # Sessions live in Postgres, so that FLUSHALL signs nobody out.
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_ENGINE = "tenants.session_store"
+SESSION_IDLE_MINUTES = _whole("SESSION_IDLE_MINUTES", 720, least=5)
+SESSION_DAYS = _whole("SESSION_DAYS", 7, least=1)
+SESSION_COOKIE_AGE = SESSION_DAYS * 86_400
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = not _PLAIN_HTTP
@@ -248,7 +258,42 @@ if _flag("BEHIND_PROXY", default=False):
 X_FRAME_OPTIONS = "DENY"
 LOGIN_URL = "tenants:sign-in"
 LOGIN_REDIRECT_URL = "/"
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",  # of before: replaced at the next sign-in
+]
+PASSWORD_RESET_TIMEOUT = 86_400
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: it asks whether this one may try at all
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+# ADR 0010: people who run the platform enter its administration with a second step.
+STAFF_NEEDS_SECOND_STEP = _flag("STAFF_NEEDS_SECOND_STEP", default=not (DEBUG or EMBEDDED))
+ACCOUNT_ADAPTER = "tenants.account_adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = False  # they count in Redis; who tries too often is counted in Postgres below
+MFA_ADAPTER = "tenants.account_adapter.SecondStepAdapter"
+MFA_FORMS = {
+    "authenticate": "tenants.second_step_forms.AuthenticateForm",
+    "reauthenticate": "tenants.second_step_forms.ReauthenticateForm",
+    "activate_totp": "tenants.second_step_forms.ActivateForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "AWFDRS"
+MFA_TOTP_TOLERANCE = 1  # a clock half a minute off still signs in
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses come from administrators: nobody signs up
+AXES_FAILURE_LIMIT = _whole("SIGN_IN_ATTEMPTS", 10, least=3)
+AXES_COOLOFF_TIME = timedelta(minutes=_whole("SIGN_IN_LOCK_MINUTES", 15, least=1))
+AXES_LOCKOUT_PARAMETERS = "tenants.lockout.counted_by"
+AXES_LOCKOUT_CALLABLE = "tenants.lockout.answer"
+AXES_CLIENT_IP_CALLABLE = "tenants.lockout.address_of"
+AXES_USERNAME_CALLABLE = "tenants.lockout.name_of"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # a lock ends when it said it would
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False  # we show less of it, see awfdrs_site/admin.py
+AXES_VERBOSE = False
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",

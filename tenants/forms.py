@@ -15,5 +15,5 @@ class SignInForm(AuthenticationForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["username"].label = "Username"
+        self.fields["username"].label = "Username or e-mail"
         self.label_suffix = ""

@@ -1,14 +1,30 @@
-"""The only place that replaces and ends API keys: two secrets live while one is replaced."""
+"""The only place that makes, replaces and ends API keys for people: two secrets live while one is replaced."""
 
 import secrets
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from tenants import journal
-from tenants.auth import NewKey, hash_secret
+from tenants.auth import NewKey, hash_secret, issue_key
 from tenants.journal import Actor
 from tenants.models import ApiKey
 
 OVERLAP = timedelta(hours=24)  # to bring the new secret to every machine that sends
+
+
+def make(
+    tenant_id: UUID,
+    *,
+    name: str,
+    scopes: list[str],
+    expires_at: datetime | None,
+    by: Actor,
+    now: datetime,
+) -> NewKey:
+    """A new key; its secret is shown once and never again."""
+    made = issue_key(tenant_id=tenant_id, name=name, scopes=scopes, expires_at=expires_at, now=now)
+    journal.record(made.key, "api_key_added", by=by, at=now, name=name, scopes=scopes)
+    return made
 
 
 def rotate(key: ApiKey, *, by: Actor, now: datetime) -> NewKey:

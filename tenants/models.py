@@ -7,6 +7,9 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from awfdrs_site.lib.ids import uuid7
+from tenants.person_models import Letter as Letter
+from tenants.person_models import Person as Person
+from tenants.person_models import PersonSession as PersonSession
 from tenants.querysets import TenantQuerySet
 from tenants.seal_models import JournalSeal as JournalSeal
 from tenants.seal_models import PlatformJournalSeal as PlatformJournalSeal
@@ -89,6 +92,25 @@ class Membership(TenantOwned):
 
     def __str__(self) -> str:
         return f"{self.user} as {self.role}"
+
+
+class Invitation(TenantOwned):
+    """Somebody who may become a member; until they say yes nobody learns whether they have an account."""
+
+    email = models.CharField(max_length=254)  # lower case
+    role = models.CharField(max_length=20, choices=Role.choices)
+    invited_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta(TenantOwned.Meta):
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            *TenantOwned.Meta.constraints,
+            models.UniqueConstraint(fields=["tenant", "email"], name="one_invitation_per_address"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} as {self.role}"
 
 
 class ApiKey(TenantOwned):

@@ -17,6 +17,8 @@ PLATFORM = "awf_platform"
 LOOKUP = "awf_lookup"
 OWNER = "awf_owner"
 OURS = ("tenants", "safety", "events", "incidents", "actions")
+# Ours, but about people and not of a tenant: read before a request has one, like Django's own of users.
+OF_PEOPLE = frozenset({"tenants_personsession", "tenants_person", "tenants_letter"})
 
 _LOCK = 0x61776672  # "awfr": two migrates at once make the roles one after the other
 
@@ -63,14 +65,14 @@ def ensure(*, owner_url: str, login: str) -> None:
 
 
 def grant_framework_tables(using: str, **_: Any) -> None:
-    """After migrate: Django's own tables (users, sessions, beat) are open to every running role."""
+    """After migrate: Django's own tables and ours of people are open to every running role."""
     if using != "owner":
         return
     tables = {
         model._meta.db_table
         for model in apps.get_models(include_auto_created=True)
         if model._meta.app_label not in OURS and model._meta.managed
-    } | {"django_migrations"}
+    } | {"django_migrations", *OF_PEOPLE}
     roles = [APP, PIPELINE, PLATFORM, settings.DATABASE_LOGIN]
     everyone = sql.SQL(", ").join(map(sql.Identifier, roles))
     with connections[using].cursor() as cursor:

@@ -24,3 +24,14 @@ class Idempotent(TextChoices):
     YES = "yes"
     KEY = "key"
     NO = "no"
+
+
+class Theme(TextChoices):
+    SYSTEM = "system", "As the device has it"
+    LIGHT = "light", "Light"
+    DARK = "dark", "Dark"
+
+
+class Density(TextChoices):
+    COMFORTABLE = "comfortable", "Comfortable"
+    COMPACT = "compact", "Compact"

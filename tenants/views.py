@@ -1,6 +1,8 @@
 """Console pages of identity: signing in and out, choosing the tenant and the theme."""
 
-from django.contrib.auth import login, logout
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -21,13 +23,18 @@ THEMES = ("system", "light", "dark")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
+    """The password; whoever has set up a second step is asked for it before they are in."""
     to = htmx.back_to(request, "/")
     if request.user.is_authenticated:
         return redirect(to)
     form = SignInForm(request, data=request.POST or None)
     if request.method == "POST" and form.is_valid():
-        login(request, form.get_user())
-        return redirect(to)
+        user = form.get_user()
+        entering = Login(user=user, redirect_url=to)
+        answer: HttpResponse = perform_password_login(
+            request, {"username": user.get_username()}, entering
+        )
+        return answer
     status = 422 if form.is_bound else 200
     return render(request, "tenants/sign_in.html", {"form": form, "next": to}, status=status)
 

@@ -34,7 +34,12 @@ from hypothesis import settings as hypothesis_settings  # noqa: E402
 django.setup()
 del os.environ["DJANGO_SETTINGS_MODULE"], os.environ["REDIS_URL"]
 
+from django.conf import settings  # noqa: E402
+
 from tests import databases  # noqa: E402
+
+# The product's is slow on purpose.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 # On a busy machine a slow example is no failure.
 hypothesis_settings.register_profile("suite", deadline=None, max_examples=60, print_blob=True)

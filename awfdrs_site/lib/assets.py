@@ -31,6 +31,7 @@ BUNDLES = {
         "css/components/timeline.css",
         "css/components/menus.css",
         "css/components/plain.css",
+        "css/components/settings.css",
     ),
     "admin.css": ("css/tokens.css", "css/admin.css"),
     "console.js": (

@@ -5,7 +5,7 @@ from typing import Any, LiteralString
 
 from django.apps import apps
 
-from tenants.roles import OURS
+from tenants.roles import OF_PEOPLE, OURS
 from tests.databases import Owner
 
 # Rows of nobody in particular: every role reads them, only the platform role writes them.
@@ -68,8 +68,9 @@ def of_tenants(owner: Owner) -> dict[str, Table]:
 
 
 def of_frameworks() -> set[str]:
-    """Tables of Django and of what we install."""
+    """Tables of Django and of what we install, and ours about people: of no tenant."""
     models = apps.get_models(include_auto_created=True)
     return {m._meta.db_table for m in models if m._meta.app_label not in OURS} | {
-        "django_migrations"
+        "django_migrations",
+        *OF_PEOPLE,
     }

@@ -1,0 +1,105 @@
+"""The only session engine: sessions in Postgres that know whose they are and end by Postgres' clock."""
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.db import DatabaseError
+from django.db.models import BooleanField, DateTimeField, ExpressionWrapper, Func, Q
+
+from awfdrs_site.lib import clock
+from awfdrs_site.lib.ids import uuid7
+from tenants.models import Person, PersonSession
+
+AGENT_CHARACTERS = 200
+NOTED_EVERY = timedelta(minutes=1)  # else every request would write
+
+
+class Now(Func):
+    """`awf_now()`: a session's end is nobody's own clock."""
+
+    function = "awf_now"
+    output_field = DateTimeField()
+
+
+def alive() -> Any:
+    """Sessions that were used lately enough and began lately enough."""
+    idle = timedelta(minutes=settings.SESSION_IDLE_MINUTES)
+    began = timedelta(days=settings.SESSION_DAYS)
+    return PersonSession.objects.filter(seen_at__gt=Now() - idle, started_at__gt=Now() - began)
+
+
+class SessionStore(DatabaseStore):
+    """Django's, with the columns of `PersonSession` kept up as the session is used."""
+
+    _row: PersonSession | None = None
+    _address: str | None = None
+    _agent = ""
+
+    @classmethod
+    def get_model_class(cls) -> Any:
+        return PersonSession
+
+    @property
+    def public_id(self) -> Any:
+        """What a page may call this session; None before it is stored."""
+        self._get_session()  # type: ignore[attr-defined]
+        return self._row.id if self._row else None
+
+    @property
+    def person(self) -> Person | None:
+        """What the person prefers, read with the session; None when they never said."""
+        self._get_session()  # type: ignore[attr-defined]
+        user = self._row.user if self._row else None
+        return getattr(user, "person", None)
+
+    def comes_from(self, *, address: str, agent: str) -> None:
+        """Where the browser is and what it calls itself, for the list of sessions."""
+        with suppress(ValueError):
+            self._address = str(ip_address(address))
+        self._agent = "".join(filter(str.isprintable, agent))[:AGENT_CHARACTERS]
+
+    def note_visit(self) -> None:
+        """Keep a session that is used from idling out; writes once a minute."""
+        if self._row is None or not getattr(self._row, "is_stale", False):
+            return
+        mine = PersonSession.objects.filter(pk=self._row.pk, seen_at__lt=Now() - NOTED_EVERY)
+        # A visit that could not be noted is noted by the next one.
+        with suppress(DatabaseError):
+            mine.update(seen_at=Now(), address=self._address, agent=self._agent)
+
+    def create(self) -> None:
+        self._row = None
+        super().create()
+
+    def create_model_instance(self, data: Any) -> Any:
+        row: Any = super().create_model_instance(data)
+        now, before = clock.read(), self._row
+        row.id = before.id if before else uuid7()
+        row.user_id = data.get(SESSION_KEY)
+        row.started_at = before.started_at if before else now
+        row.seen_at = now
+        row.address, row.agent = self._address, self._agent
+        row.expire_date = _end_of(row.started_at)
+        self._row = row
+        return row
+
+    def _get_session_from_db(self) -> Any:
+        stale = ExpressionWrapper(
+            Q(seen_at__lt=Now() - NOTED_EVERY),
+            output_field=BooleanField(),
+        )
+        mine = alive().filter(session_key=self.session_key).annotate(is_stale=stale)
+        try:
+            self._row = mine.select_related("user__person").get()
+        except PersonSession.DoesNotExist:
+            self._row, self._session_key = None, None
+        return self._row
+
+
+def _end_of(started_at: datetime) -> datetime:
+    return started_at + timedelta(days=settings.SESSION_DAYS)
