@@ -22,6 +22,7 @@ from incidents import run_api as runs
 from incidents.outcome_api import OutcomeRules
 from incidents import triage_api as triage
 from safety import api as safety
+from tenants.audit_api import Audit
 
 canonical: list[URLPattern] = [
     path("health", health.Health.as_view(), name="health"),
@@ -81,6 +82,7 @@ canonical: list[URLPattern] = [
     path("actions/<id:pk>/compensate", ActionCompensate.as_view()),
     path("deliveries", Deliveries.as_view(), name="deliveries"),
     path("deliveries/<id:pk>/resend", DeliveryResend.as_view()),
+    path("audit", Audit.as_view(), name="audit"),
     path("workflows", actions.Workflows.as_view(), name="workflows"),
     path("workflows/<id:pk>/rotate-secret", workflows.WorkflowRotateSecret.as_view()),
     path("workflows/<id:pk>/test", workflows.WorkflowTest.as_view()),

@@ -10,6 +10,7 @@ urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("", include("tenants.urls")),
     path("", include("tenants.account_urls")),
+    path("audit/", include("tenants.audit_urls")),
     path("", include("actions.urls")),
     path("campaigns/", include("actions.campaign_urls")),
     path("approvals/", include("actions.approval_urls")),

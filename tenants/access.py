@@ -57,7 +57,7 @@ SCOPE_VERBS: dict[str, frozenset[str]] = {
     Scope.EVENTS_WRITE: frozenset({"ingest"}),
     Scope.READ: VIEW,
     Scope.OPERATE: TRIAGE - {"stop"},
-    Scope.CONFIGURE: CONFIGURE,
+    Scope.CONFIGURE: CONFIGURE | {"audit"},
 }
 
 

@@ -62,6 +62,24 @@ def record_many(lines: Iterable[Line], *, by: Actor, at: datetime) -> list[Journ
     return list(JournalEntry.objects.bulk_create(entries))
 
 
+def record_tenant(
+    tenant_id: UUID, verb: str, *, by: Actor, at: datetime, **detail: Any
+) -> JournalEntry:
+    """Write a line about the tenant as a whole: what was taken along is journalled as what was changed."""
+    return JournalEntry.objects.create(
+        tenant_id=tenant_id,
+        verb=verb,
+        subject_type="tenant",
+        subject_id=str(tenant_id),
+        actor_kind=by.kind,
+        actor_id=by.id,
+        actor_label=by.label,
+        at=at,
+        correlation_id=correlation.current(),
+        detail=detail,
+    )
+
+
 def announce(subject: TenantOwned, *, event: str = "changed") -> None:
     """Tell open consoles that this row changed, for changes too small for a line of their own."""
     live.publish(
