@@ -222,6 +222,13 @@ class JournalEntry(TenantOwned, Happening):
             ),
             # the tenant's audit log
             models.Index(fields=["tenant", "-at", "-id"], name="journal_by_time"),
+            # its filters: one verb, and what one person or key did (most lines are the product's own)
+            models.Index(fields=["tenant", "verb", "-at", "-id"], name="journal_by_verb"),
+            models.Index(
+                fields=["tenant", "actor_label", "-at", "-id"],
+                condition=~models.Q(actor_kind="system"),
+                name="journal_by_person",
+            ),
         ]
 
     def __str__(self) -> str:
