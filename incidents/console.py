@@ -1,23 +1,24 @@
 """The only place that gathers what the incident list shows; `presentation` then words it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
-from django.urls import reverse
+from django.db.models import Case, IntegerField, QuerySet, Value, When
 
-from incidents import evidence
-from incidents.forms import NUMBER, TABS, FilterForm
+from incidents import evidence, query_filters
+from incidents.forms import TABS, FilterForm
 from incidents.models import Decision, Incident
 from incidents.presentation import chart, rows
+from incidents.presentation.addresses import listed
 from incidents.presentation.figures import UpTo
 from incidents.presentation.rows import Surroundings
 from incidents.presentation.shapes import Above, ListPage, Row, Tab
+from incidents.query_filters import Asker, needs_attention, snoozed
 from incidents.querysets import IncidentQuerySet
-from incidents.states import OPEN, Status
+from incidents.states import OPEN, Severity
 from safety import killswitch
 from safety.killswitch import Held
 from safety.models import CircuitBreaker
@@ -25,8 +26,19 @@ from safety.states import SwitchScope
 
 PAGE_SIZE = 50
 COUNTED = 10_000  # rows; beyond, a page says "10,000+" and the filters find what is sought
+NOBODY = 0  # no user has this id
 DEEP = 1000  # from here on a page is found by its ids first: what is skipped is not joined
-LABELS = {"attention": "Needs attention", "open": "All open", "resolved": "Resolved"}
+LABELS = {
+    "attention": "Needs attention",
+    "mine": "Mine",
+    "open": "All open",
+    "snoozed": "Snoozed",
+    "resolved": "Resolved",
+}
+_RANK = Case(
+    *(When(severity=severity, then=Value(rank)) for rank, severity in enumerate(Severity.values)),
+    output_field=IntegerField(),
+)
 
 
 @dataclass(frozen=True)
@@ -36,22 +48,39 @@ class Reader:
     tenant_id: UUID
     now: datetime
     above: Above
+    user_id: int | None = None
+
+    @property
+    def asker(self) -> Asker:
+        waiting = self.above.waiting_for_people(self.tenant_id)
+        return Asker(self.tenant_id, self.now, self.user_id, waiting)
 
 
 def matching(reader: Reader, filters: FilterForm) -> IncidentQuerySet:
-    """The incidents of the view, newest first."""
-    asked = filters.cleaned_data
-    found = _tab(reader, filters.current_tab)
-    exact = {
-        "status": asked["status"],
-        "severity": asked["severity"],
-        "workflow__slug": asked["workflow"],
-        "vendor__name": asked["vendor"],
+    """The incidents of the view, in its order. Raises QueryError."""
+    found = query_filters.narrowed(
+        view(reader, filters.current_tab), filters.text, asker=reader.asker
+    )
+    return in_order(found, filters.order)
+
+
+def view(reader: Reader, tab: str) -> IncidentQuerySet:
+    mine = Incident.objects.for_tenant(reader.tenant_id)
+    views: dict[str, Callable[[], IncidentQuerySet]] = {
+        "attention": lambda: mine.filter(needs_attention(reader.asker)),
+        "mine": lambda: mine.open().filter(assignee_id=reader.user_id or NOBODY),
+        "open": mine.open,
+        "snoozed": lambda: mine.open().filter(snoozed(reader.now)),
+        "resolved": mine.closed,
     }
-    found = found.filter(**{name: value for name, value in exact.items() if value})
-    if asked["q"]:
-        found = found.filter(_text(asked["q"]))
-    return found.newest_first()
+    return views[tab]()
+
+
+def in_order(rows: IncidentQuerySet, word: str) -> IncidentQuerySet:
+    """`-severity` is by weight; equal ones are seen last first."""
+    if word == "-severity":
+        return rows.order_by(_RANK.desc(), "-last_seen_at", "-id")
+    return rows.order_by(word, "-id")
 
 
 def page(reader: Reader, filters: FilterForm, number: int, *, counted: UpTo | None) -> ListPage:
@@ -81,8 +110,8 @@ def tabs(reader: Reader, current: str) -> tuple[Tab, ...]:
         Tab(
             slug=slug,
             label=LABELS[slug],
-            url=f"{reverse('incidents:list')}?tab={slug}",
-            count=None if slug == "resolved" else up_to(_tab(reader, slug)),
+            url=listed(tab=slug),
+            count=None if slug == "resolved" else up_to(view(reader, slug)),
             is_current=slug == current,
         )
         for slug in TABS
@@ -136,25 +165,6 @@ def _cut(reader: Reader, found: IncidentQuerySet, number: int) -> list[Incident]
     ids = list(found.values_list("pk", flat=True)[page])
     by_id = Incident.objects.for_tenant(reader.tenant_id).for_list().in_bulk(ids)
     return [by_id[pk] for pk in ids if pk in by_id]
-
-
-def _tab(reader: Reader, tab: str) -> IncidentQuerySet:
-    mine = Incident.objects.for_tenant(reader.tenant_id)
-    if tab == "attention":
-        return mine.open().filter(_attention(reader))
-    return mine.open() if tab == "open" else mine.closed()
-
-
-def _attention(reader: Reader) -> Q:
-    """Open incidents whose recovery is not simply under way, and those that wait for an approval."""
-    waiting = reader.above.waiting_for_people(reader.tenant_id)
-    return Q(status__in=(Status.DETECTED, Status.ESCALATED)) | Q(pk__in=waiting)
-
-
-def _text(words: str) -> Q:
-    number = NUMBER.fullmatch(words.strip())
-    found = Q(title__icontains=words) | Q(error_code__icontains=words)
-    return found | Q(number=int(number[1])) if number else found
 
 
 def _breakers(reader: Reader, incidents: Iterable[Incident]) -> dict[UUID | None, CircuitBreaker]:

@@ -9,14 +9,29 @@ from django.forms.utils import flatatt
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from awfdrs_site.lib import query
 from incidents import merging
 from incidents.models import Incident
 from incidents.states import RunState, Severity, Status
-from tenants.models import Vendor, Workflow
+from tenants.models import Workflow
 
 REASON_CHARACTERS = 4000
 OFFERED = 200  # more workflows or vendors than this are found by address: ?workflow=slug
-TABS = ("attention", "open", "resolved")
+ASKS = {  # what each tab says in the query language
+    "attention": "is:attention",
+    "mine": "is:open is:mine",
+    "open": "is:open",
+    "snoozed": "is:open is:snoozed",
+    "resolved": "is:closed",
+}
+TABS = tuple(ASKS)
+ORDERS = {
+    "-last_seen_at": "Last seen",
+    "-first_seen_at": "Newest",
+    "-severity": "Severity",
+    "-event_count": "Events",
+    "-unrecovered_runs": "Runs left",
+}
 NUMBER = re.compile(r"(?:inc-)?(\d{1,15})", re.IGNORECASE | re.ASCII)
 _SELECTED = mark_safe(" selected")
 FATES = (("left", "Left"), ("recovered", "Recovered"), ("alone", "Recovered without help"))
@@ -67,32 +82,40 @@ class Filters(forms.Form):
         return [self[name] for name in self.offered]
 
 
-class FilterForm(Filters):
-    """The whole view is in the address: `?tab=open&severity=high&q=timeout`."""
+class FilterForm(forms.Form):
+    """The whole view is in the address: `?tab=open&q=severity:>=high timed&ordering=-severity`.
 
-    offered = ("status", "severity", "workflow", "vendor")
+    `?severity=high` and its like are the same as the condition `severity:high` in `q`.
+    """
+
     tab = forms.ChoiceField(choices=[(tab, tab) for tab in TABS], required=False)
-    q = forms.CharField(max_length=200, required=False)
-    status = forms.ChoiceField(required=False)
-    severity = forms.ChoiceField(required=False)
-    workflow = forms.ChoiceField(required=False)
-    vendor = forms.ChoiceField(required=False)
-
-    def __init__(self, *args: Any, tenant_id: UUID, **kwargs: Any) -> None:
-        super().__init__(*args, tenant_id=tenant_id, **kwargs)
-        vendors = Vendor.objects.for_tenant(tenant_id).order_by("name", "id")
-        self._offer("status", [(value, label) for value, label in Status.choices])
-        self._offer("severity", [(value, label) for value, label in reversed(Severity.choices)])
-        self._offer_workflows()
-        self._offer("vendor", _pairs(vendors.values_list("name", flat=True)[:OFFERED]))
+    q = forms.CharField(max_length=query.LENGTH, required=False)
+    ordering = forms.ChoiceField(choices=list(ORDERS.items()), required=False)
+    status = forms.ChoiceField(choices=Status.choices, required=False)
+    severity = forms.ChoiceField(choices=Severity.choices, required=False)
+    workflow = forms.CharField(max_length=200, required=False)
+    vendor = forms.CharField(max_length=200, required=False)
 
     @property
     def current_tab(self) -> str:
         return self.cleaned_data["tab"] or TABS[0]
 
     @property
-    def is_filtered(self) -> bool:
-        return any(value for name, value in self.cleaned_data.items() if name != "tab")
+    def order(self) -> str:
+        return self.cleaned_data["ordering"] or next(iter(ORDERS))
+
+    @property
+    def text(self) -> str:
+        """What is asked, as one query."""
+        asked = self.cleaned_data
+        named = ((name, asked[name]) for name in ("status", "severity", "workflow", "vendor"))
+        tokens = (query.token(name, value) for name, value in named if value)
+        return query.added(asked["q"], *tokens)
+
+    @property
+    def whole(self) -> str:
+        """The same with what its tab asks: what a job over all that match is told."""
+        return query.added(ASKS[self.current_tab], self.text)
 
 
 class NumberedFilters(Filters):

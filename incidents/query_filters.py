@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -14,7 +14,6 @@ from django.db.models import Q, QuerySet
 from awfdrs_site.lib import params, query
 from awfdrs_site.lib.query import Query, QueryError, Term, Value
 from incidents import query_values
-from incidents.models import Incident
 from incidents.query_keys import KEYS, ORDERED, Key, Kind
 from incidents.query_values import NotMeant
 from incidents.states import CLOSED, OPEN, Status
@@ -36,14 +35,21 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
 
 @dataclass(frozen=True)
 class Asker:
-    """Whose incidents, who "me" is (nobody for an API key), and when."""
+    """Whose incidents, when, and who "me" is (nobody for an API key).
+
+    `waiting` are the incidents that wait for a person, as the layer above knows them: ids, or a subquery.
+    """
 
     tenant_id: UUID
     now: datetime
     user_id: int | None = None
+    waiting: Any = ()
 
 
-def narrowed(rows: QuerySet[Incident], text: str, *, asker: Asker) -> QuerySet[Incident]:
+Rows = TypeVar("Rows", bound=QuerySet[Any])
+
+
+def narrowed(rows: Rows, text: str, *, asker: Asker) -> Rows:
     """The rows that `text` asks for. Raises QueryError."""
     parsed = query.parse(text)
     return rows.filter(condition(parsed, asker=asker)) if parsed.terms else rows
@@ -103,6 +109,7 @@ def _claim(key: Key, value: Value, asker: Asker) -> Q:
     claims: dict[str, Callable[[], Q]] = {
         "open": lambda: Q(status__in=OPEN),
         "closed": lambda: Q(status__in=CLOSED),
+        "attention": lambda: needs_attention(asker),
         "acknowledged": lambda: Q(acknowledged_at__isnull=False),
         "assigned": lambda: Q(assignee__isnull=False),
         "mine": lambda: Q(assignee_id=_me(asker)),
@@ -117,6 +124,12 @@ def _claim(key: Key, value: Value, asker: Asker) -> Q:
 
 def snoozed(now: datetime) -> Q:
     return Q(snoozed_until__isnull=False, snoozed_until__gt=now)
+
+
+def needs_attention(asker: Asker) -> Q:
+    """Open, awake, and its recovery is not simply under way, or waits for an approval."""
+    is_stuck = Q(status__in=(Status.DETECTED, Status.ESCALATED)) | Q(pk__in=asker.waiting)
+    return Q(status__in=OPEN) & is_stuck & ~snoozed(asker.now)
 
 
 def _choice(key: Key, value: Value, _asker: Asker) -> Q:

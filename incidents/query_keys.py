@@ -28,6 +28,7 @@ CLAIMS = {
     "open": "neither resolved nor ignored",
     "closed": "resolved or ignored",
     **{status.value: f"its status is {status.value}" for status in Status},
+    "attention": "people are needed",
     "acknowledged": "somebody has seen it",
     "assigned": "somebody has it",
     "mine": "it is assigned to you",

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from incidents.states import CLOSED, OPEN, UNRECOVERED, RunState, Status
+from incidents.states import CLOSED, OPEN, UNRECOVERED, RunState
 from tenants.querysets import TenantQuerySet
 
 if TYPE_CHECKING:
@@ -18,10 +18,6 @@ class IncidentQuerySet(TenantQuerySet["Incident"]):
 
     def closed(self) -> Self:
         return self.filter(status__in=CLOSED)
-
-    def needs_attention(self) -> Self:
-        """Open incidents whose recovery is not simply under way."""
-        return self.filter(status__in=(Status.DETECTED, Status.ESCALATED))
 
     def newest_first(self) -> Self:
         return self.order_by("-last_seen_at", "-id")

@@ -2,12 +2,15 @@
 
 from django.urls import path
 
-from incidents import merge_views, views
+from incidents import list_views, merge_views, views
 
 app_name = "incidents"
 urlpatterns = [
-    path("", views.incident_list, name="list"),
-    path("rows/", views.live_rows, name="rows"),
+    path("", list_views.incident_list, name="list"),
+    path("rows/", list_views.live_rows, name="rows"),
+    path("facets/", list_views.facets, name="facets"),
+    path("volume/", list_views.volume, name="volume"),
+    path("complete/", list_views.complete, name="complete"),
     path("<uuid:pk>/", views.detail, name="detail"),
     path("<uuid:pk>/acknowledge/", views.acknowledge, name="acknowledge"),
     path("<uuid:pk>/resolve/", views.resolve, name="resolve"),

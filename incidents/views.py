@@ -1,6 +1,5 @@
-"""Console pages of incidents. Every view takes `above`: what the layer above knows, passed in by the routes."""
+"""Console pages of one incident. Every view takes `above`: what the layer above knows, passed in by the routes."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -9,7 +8,6 @@ from uuid import UUID
 from django import forms
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from awfdrs_site.lib import clock, htmx
@@ -17,62 +15,11 @@ from awfdrs_site.lib.htmx import Toast
 from awfdrs_site.lib.problems import Problem
 from incidents import console, detail_page, lifecycle
 from incidents.console import Reader
-from incidents.forms import FilterForm, ReasonForm, ResolveForm
+from incidents.forms import ReasonForm, ResolveForm
 from incidents.lifecycle import TransitionRefused, UnrecoveredRuns
 from incidents.models import Incident
 from incidents.presentation.shapes import NOTHING_ABOVE, Above
 from tenants.access import TenantRequest, requires
-
-HINTS_AT_ONCE = (
-    200  # the page asks for this many rows; more hints than that come in a second answer
-)
-PAGE_NUMBER = re.compile(r"\d{1,7}", re.ASCII)
-FIRST_EVENT = """\
-curl -X POST {origin}/api/v1/events \\
-  -H 'Authorization: Bearer awf_…' -H 'Content-Type: application/json' \\
-  -d '{{"workflow": "billing", "event_type": "payment.failed", "occurred_at": "{now}",
-       "payload": {{"error_code": "payment_timeout", "run_id": "run-1"}}}}'"""
-
-
-@require_safe
-@requires("view")
-def incident_list(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpResponse:
-    reader, filters = _reader(request, above), _filters(request)
-    tabs = console.tabs(reader, filters.current_tab)
-    counts = {tab.slug: tab.count for tab in tabs}
-    counted = None if filters.is_filtered else counts[filters.current_tab]
-    page = console.page(reader, filters, _number(request), counted=counted)
-    context = {
-        "page": page,
-        "tabs": tabs,
-        "filters": filters,
-        "choices": filters.choices,
-        "is_filtered": filters.is_filtered,
-        "clear_url": f"{reverse('incidents:list')}?tab={filters.current_tab}",
-        "tab": filters.current_tab,
-        "n_open": counts["open"],
-        **({} if page.rows else _first_steps(request, reader)),
-    }
-    return render(request, "incidents/list.html", _page(reader, context))
-
-
-@require_safe
-@requires("view")
-def live_rows(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpResponse:
-    """The rows that hints named, each marked for its own place, and which of them fit the view."""
-    reader, filters = _reader(request, above), _filters(request)
-    ids = _ids(request.GET.get("ids", ""))
-    found = console.matching(reader, filters)
-    if "peek" in request.GET:  # after a pause: whatever is on the first page now
-        ids |= set(found.values_list("pk", flat=True)[: console.PAGE_SIZE])
-    staying = set(found.filter(pk__in=ids).order_by().values_list("pk", flat=True))
-    incidents = Incident.objects.for_tenant(request.tenant).filter(pk__in=ids).for_list()
-    context = {
-        "rows": console.rows_of(reader, list(incidents), staying=staying),
-        "tabs": console.tabs(reader, filters.current_tab),
-    }
-    response = render(request, "incidents/_live.html", _page(reader, context))
-    return htmx.trigger(response, "incidents:arrived", {"ids": sorted(map(str, staying))})
 
 
 @require_safe
@@ -172,28 +119,9 @@ def _page(reader: Reader, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reader(request: TenantRequest, above: Above) -> Reader:
-    return Reader(tenant_id=request.tenant.id, now=clock.now(), above=above)
-
-
-def _filters(request: TenantRequest) -> FilterForm:
-    """A filter that means nothing is refused: an empty list would read as "all clear"."""
-    filters = FilterForm(request.GET, tenant_id=request.tenant.id)
-    if not filters.is_valid():
-        raise Problem("validation_failed", f"Unknown filter: {', '.join(filters.errors)}.")
-    return filters
-
-
-def _number(request: TenantRequest) -> int:
-    """A page that means nothing is the first; which are beyond the end, the list knows."""
-    asked = request.GET.get("page", "")
-    return max(1, int(asked)) if PAGE_NUMBER.fullmatch(asked) else 1
-
-
-def _ids(text: str) -> set[UUID]:
-    try:
-        return {UUID(part) for part in text.split(",")[:HINTS_AT_ONCE] if part}
-    except ValueError:
-        raise Problem("validation_failed", "Not a list of ids.") from None
+    return Reader(
+        tenant_id=request.tenant.id, now=clock.now(), above=above, user_id=request.caller.user_id
+    )
 
 
 def _get(request: TenantRequest, pk: UUID) -> Incident:
@@ -201,11 +129,3 @@ def _get(request: TenantRequest, pk: UUID) -> Incident:
         Incident.objects.for_tenant(request.tenant).for_list(), pk=pk
     )
     return found
-
-
-def _first_steps(request: TenantRequest, reader: Reader) -> dict[str, Any]:
-    """What an empty list says depends on whether there ever was an incident."""
-    seen = Incident.objects.for_tenant(request.tenant).exists()
-    origin = request.build_absolute_uri("/").rstrip("/")
-    now = reader.now.isoformat(timespec="seconds")
-    return {"is_first": not seen, "curl": FIRST_EVENT.format(origin=origin, now=now)}

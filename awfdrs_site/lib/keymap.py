@@ -19,6 +19,7 @@ BINDINGS = (
     Binding("open", ("o", "Enter"), "Open", "list"),
     Binding("show-new", (".",), "Show new incidents", "list"),
     Binding("search", ("/",), "Search", "list"),
+    Binding("filter", ("f",), "Filter by values", "list"),
     Binding("next-incident", ("j",), "Next incident", "detail"),
     Binding("previous-incident", ("k",), "Previous incident", "detail"),
     Binding("back", ("Backspace",), "Back to the list", "detail"),
