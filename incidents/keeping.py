@@ -62,8 +62,8 @@ _together: ContextVar[_Together | None] = ContextVar("awf_incidents_together", d
 @contextmanager
 def together(tenant_id: UUID, ids: Collection[UUID]) -> Iterator[Mapping[UUID, Incident]]:
     """Lock these in id order; what verbs change of them inside is stored at the end, in two statements."""
-    mine = Incident.objects.for_tenant(tenant_id).filter(pk__in=ids)
-    held = _Together({row.pk: row for row in mine.select_for_update().order_by("id")})
+    mine = Incident.objects.for_tenant(tenant_id).filter(pk__in=ids).select_related("assignee")
+    held = _Together({row.pk: row for row in mine.select_for_update(of=("self",)).order_by("id")})
     token = _together.set(held)
     try:
         yield held.rows

@@ -175,7 +175,7 @@ class IncidentComment(OneIncident):
 
 
 class IncidentUndo(OneIncident):
-    """Take back the caller's latest step on it, of the last ten minutes; 409 when it has changed since."""
+    """Take back the latest step that a person or key took on it; 409 when it is older or has changed since."""
 
     verbs: ClassVar[Mapping[str, str]] = {"post": "undo"}
 
@@ -183,11 +183,10 @@ class IncidentUndo(OneIncident):
     def post(self, request: Request, pk: UUID) -> Response:
         self.body(NoFields)
         by, now = self.caller.actor, clock.now()
-        own = {"actor_kind": by.kind, "actor_id": by.id, "undone_at": None}
-        mine = Undo.objects.for_tenant(self.caller.tenant).filter(incident_id=pk, **own)
-        step = mine.order_by("-at", "-id").first()
+        steps = Undo.objects.for_tenant(self.caller.tenant).filter(incident_id=pk, undone_at=None)
+        step = steps.order_by("-at", "-id").first()
         if step is None:
-            raise Problem("conflict", "There is no step of yours to take back.")
+            raise Problem("conflict", "There is no step to take back.")
         with refusals():
             self.refuse_stale()
             undo.take_back(step, by=by, now=now)

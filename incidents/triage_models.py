@@ -28,6 +28,12 @@ class Undo(TenantOwned):
                 condition=models.Q(undone_at=None),
                 name="undo_of_actor",
             ),
+            # what the API takes back: the latest of this incident
+            models.Index(
+                fields=["tenant", "incident", "-at"],
+                condition=models.Q(undone_at=None),
+                name="undo_of_incident",
+            ),
             # the sweep that forgets
             models.Index(fields=["at"], name="undo_by_time"),
         ]

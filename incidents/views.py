@@ -8,16 +8,17 @@ from uuid import UUID
 from django import forms
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from awfdrs_site.lib import clock, htmx
 from awfdrs_site.lib.htmx import Toast
 from awfdrs_site.lib.problems import Problem
-from incidents import console, detail_page, lifecycle
+from incidents import console, detail_page, lifecycle, undo
 from incidents.console import Reader
 from incidents.forms import ReasonForm, ResolveForm
 from incidents.lifecycle import TransitionRefused, UnrecoveredRuns
-from incidents.models import Incident
+from incidents.models import Incident, Undo
 from incidents.presentation.shapes import NOTHING_ABOVE, Above
 from tenants.access import TenantRequest, requires
 
@@ -25,7 +26,7 @@ from tenants.access import TenantRequest, requires
 @require_safe
 @requires("view")
 def detail(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> HttpResponse:
-    incident = _get(request, pk)
+    incident = get(request, pk)
     template = "incidents/_detail.html" if htmx.is_htmx(request) else "incidents/detail.html"
     return render(request, template, _detail_context(request, incident, above))
 
@@ -69,22 +70,36 @@ def _move(
     verb: Callable[..., Incident],
 ) -> HttpResponse:
     """One verb of the lifecycle with what its form asked for; a refusal shows where it stands now."""
-    incident, form = _get(request, pk), form_class(request.POST)
+    incident, form = get(request, pk), form_class(request.POST)
     if not form.is_valid():
-        return _answer(
+        return answer(
             request, incident, above, Toast("Say why, in at most 4,000 characters.", "bad"), 422
         )
+    said = {"by": request.caller.actor, "now": clock.now()}
+    waives = bool(form.cleaned_data.get("waive_unrecovered"))
     try:
-        verb(incident, by=request.caller.actor, now=clock.now(), **form.cleaned_data)
+        left = undo.remembered(
+            incident,
+            verb.__name__,
+            lambda row: verb(row, **said, **form.cleaned_data),
+            **said,
+            with_sharers=waives,
+        )
     except TransitionRefused as refusal:
-        return _answer(request, _get(request, pk), above, Toast(str(refusal), "bad"), 409)
+        return answer(request, get(request, pk), above, Toast(str(refusal), "bad"), 409)
     except UnrecoveredRuns as refusal:
         text = f"{refusal} Open {incident} and say why you give them up."
-        return _answer(request, incident, above, Toast(text, "bad"), 409)
-    return _answer(request, _get(request, pk), above, Toast(f"{incident} {done}"))
+        return answer(request, incident, above, Toast(text, "bad"), 409)
+    toast = Toast(f"{incident} {done}", undo=undo_url(left.step))
+    return answer(request, get(request, pk), above, toast)
 
 
-def _answer(
+def undo_url(step: Undo | None) -> str:
+    """Where a step is taken back, if it can be."""
+    return reverse("incidents:undo-step", args=[step.pk]) if step else ""
+
+
+def answer(
     request: TenantRequest, incident: Incident, above: Above, toast: Toast, status: int = 200
 ) -> HttpResponse:
     """To a row its row, to the incident page its body, to a plain form the page it came from."""
@@ -94,7 +109,8 @@ def _answer(
         context = _detail_context(request, incident, above)
         return htmx.partial(request, "incidents/_detail.html", context, toast=toast, status=status)
     reader = _reader(request, above)
-    context = _page(reader, {"row": console.rows_of(reader, [incident])[0]})
+    picks = request.caller.may("bulk")
+    context = _page(reader, {"row": console.rows_of(reader, [incident])[0], "picks": picks})
     return htmx.partial(request, "incidents/_row.html", context, toast=toast, status=status)
 
 
@@ -124,7 +140,7 @@ def _reader(request: TenantRequest, above: Above) -> Reader:
     )
 
 
-def _get(request: TenantRequest, pk: UUID) -> Incident:
+def get(request: TenantRequest, pk: UUID) -> Incident:
     found: Incident = get_object_or_404(
         Incident.objects.for_tenant(request.tenant).for_list(), pk=pk
     )

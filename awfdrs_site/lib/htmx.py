@@ -16,6 +16,7 @@ class Toast:
 
     text: str
     kind: str = "good"
+    undo: str = ""  # where a POST takes it back
 
 
 def is_htmx(request: HttpRequest) -> bool:
@@ -29,7 +30,9 @@ def target_id(request: HttpRequest) -> str:
 
 def say(response: HttpResponse, toast: Toast) -> HttpResponse:
     """Let the page show `toast` once this answer has arrived."""
-    return trigger(response, "toast", {"text": toast.text, "kind": toast.kind})
+    return trigger(
+        response, "toast", {"text": toast.text, "kind": toast.kind, "undo": toast.undo}
+    )
 
 
 def trigger(response: HttpResponse, name: str, detail: dict[str, Any]) -> HttpResponse:
@@ -50,7 +53,10 @@ def go(request: HttpRequest, to: str, *, toast: Toast | None = None) -> HttpResp
     """Send the person to another page; `toast` waits for them there."""
     if toast is not None:
         messages.add_message(
-            request, messages.SUCCESS if toast.kind == "good" else messages.ERROR, toast.text
+            request,
+            messages.SUCCESS if toast.kind == "good" else messages.ERROR,
+            toast.text,
+            extra_tags=toast.undo,
         )
     if is_htmx(request):
         return HttpResponse(headers={"HX-Redirect": to})
@@ -64,3 +70,11 @@ def back_to(request: HttpRequest, fallback: str) -> str:
         wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
     return wanted if is_ours else fallback
+
+
+def told(request: HttpRequest, *, toast: Toast, status: int = 200, **events: Any) -> HttpResponse:
+    """Nothing to swap in: the page says the toast, hears the events and reads again what it shows."""
+    response = say(HttpResponse(status=status), toast)
+    for name, detail in {"page:stale": {}, **events}.items():
+        trigger(response, name, detail)
+    return response

@@ -73,11 +73,14 @@ API: dict[tuple[str, str], Row] = {
     ("POST", "incidents/<id:pk>/merge"): Row(
         "merge", of="incident", body={"incidents": [str(MERGEABLE)]}
     ),
+    ("POST", "incidents/bulk"): Row("bulk", body={"verb": "acknowledge", "query": "is:open"}),
+    ("GET", "bulk/<id:pk>"): Row("view", of="bulk_job"),
+    ("POST", "bulk/<id:pk>/undo"): Row("undo", of="bulk_job"),
     ("POST", "incidents/<id:pk>/assign"): Row("assign", of="incident", body={"assignee": None}),
     ("POST", "incidents/<id:pk>/snooze"): Row("snooze", of="incident", body={"count": 10}),
     ("POST", "incidents/<id:pk>/wake"): Row("snooze", of="incident"),
     ("POST", "incidents/<id:pk>/comment"): Row("comment", of="incident", body={"note": "on it"}),
-    ("POST", "incidents/<id:pk>/undo"): Row("undo", of="incident"),
+    ("POST", "incidents/<id:pk>/undo"): Row("undo", of="stepped_incident"),
     ("POST", "incidents/<id:pk>/split"): Row(
         "split", of="incident", body={"signatures": [MERGED_SIGNATURE]}
     ),
@@ -192,6 +195,15 @@ PAGES: dict[str, str] = {
     "actions": "view",
     "approvals": "view",
     "approvals/count": "view",
+    "incidents/undo": "undo",
+    "incidents/undo/<uuid:pk>": "undo",
+    "incidents/bulk": "bulk",
+    "incidents/bulk/<uuid:pk>": "view",
+    "incidents/bulk/<uuid:pk>/undo": "undo",
+    "incidents/<uuid:pk>/assign": "assign",
+    "incidents/<uuid:pk>/snooze": "snooze",
+    "incidents/<uuid:pk>/wake": "snooze",
+    "incidents/<uuid:pk>/comment": "comment",
     "approvals/<uuid:pk>": "view",
     "approvals/<uuid:pk>/approve": "approve",
     "approvals/<uuid:pk>/reject": "approve",

@@ -7,11 +7,12 @@ from uuid import UUID
 from actions import approvals, by_hand
 from actions.models import Action
 from actions.states import ActionType, Status
+from incidents import bulk, bulk_work, lifecycle, undo
 from incidents.models import Incident
 from incidents.states import Status as IncidentStatus
 from safety import killswitch
 from tenants import scoping
-from tenants.journal import SYSTEM
+from tenants.journal import SYSTEM, Actor
 from tenants.models import JournalEntry, Tenant
 from tests.api.access_table import MERGEABLE, MERGED_SIGNATURE
 from tests.cast import event, submit
@@ -90,11 +91,15 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
     )
     awaiting = _asked(awaiting)
     return Things(
+    stepped = IncidentFactory(**common, title=f"{word} was escalated")
+    refused = QuarantinedEventFactory(tenant=tenant, detail=word)
         tenant,
         {
             "incident": incident.pk,
             "closed_incident": closed.pk,
             "run": run.pk,
+            "stepped_incident": stepped.pk,
+            "bulk_job": _stepped_on(stepped, word),
             "pending_action": pending.pk,
             "sent_action": sent.pk,
             "awaiting_action": awaiting.pk,
@@ -113,6 +118,23 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
 
 def _asked(action: Action) -> Any:
     with scoping.bound(action.tenant_id) as now:
+def _stepped_on(incident: Incident, word: str) -> UUID:
+    """Somebody has escalated it, and acknowledged it as one of many: both can be taken back."""
+    by, tenant_id = Actor("user", "0", word), incident.tenant_id
+    with scoping.bound(tenant_id) as now:
+        said: dict[str, Any] = {"by": by, "now": now}
+        undo.remembered(
+            incident,
+            "escalate",
+            lambda row: lifecycle.escalate(row, reason=word, **said),
+            **said,
+        )
+        rows = bulk.chosen(tenant_id, [incident.pk])
+        job = bulk.ask(tenant_id, "acknowledge", rows, parameters={}, **said)
+        bulk_work.work_here(job, now=now)
+    return job.pk
+
+
         approvals.ask([action], by=SYSTEM, now=now)
     return action
 
