@@ -1,6 +1,7 @@
 """The only place that gathers what stands around the incident list: its query box, and what it says when empty."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,10 +9,10 @@ from django.db.models import Count
 
 from awfdrs_site.lib import query
 from awfdrs_site.lib.query import Query, QueryError, Term
-from incidents import console, query_filters
+from incidents import console, query_filters, saving
 from incidents.console import Reader
-from incidents.forms import ORDERS, FilterForm
-from incidents.models import Incident
+from incidents.forms import ASKS, ORDERS, TABS, FilterForm
+from incidents.models import Incident, SavedView
 from incidents.presentation.addresses import listed
 from incidents.presentation.figures import UpTo
 from incidents.presentation.list_shapes import (
@@ -21,6 +22,7 @@ from incidents.presentation.list_shapes import (
     Fewer,
     Mistake,
     Recovered,
+    SavedLine,
 )
 from tenants.models import JournalEntry
 
@@ -31,6 +33,7 @@ curl -X POST {origin}/api/v1/events \\
   -d '{{"workflow": "billing", "event_type": "payment.failed", "occurred_at": "{now}",
        "payload": {{"error_code": "payment_timeout", "run_id": "run-1"}}}}'"""
 FEWER_COUNTED = 1000
+SAVED_COUNTED, SAVED_MOST = 20, 1000  # views, and incidents of each
 FEWER_TRIED = 6  # conditions, the last first: that is the one which was just added
 
 
@@ -51,6 +54,7 @@ def box(filters: FilterForm, *, wrong: QueryError | None = None) -> Box:
         clear_url=listed(tab=tab, ordering=ordering),
         facets_url=about("facets"),
         volume_url=about("volume"),
+        save_url=about("save-view"),
         mistake=_mistake(text, wrong) if wrong else None,
     )
 
@@ -75,6 +79,52 @@ def recovered(reader: Reader) -> Recovered:
     resolved = mine.filter(subject_type="incident", verb="resolved").order_by()
     by_kind = dict(resolved.values_list("actor_kind").annotate(Count("subject_id", distinct=True)))
     return Recovered(alone=by_kind.get("system", 0), resolved=sum(by_kind.values()))
+
+
+def address_of(filters: FilterForm) -> str:
+    """As a saved view would write it: what is left to its default is left out."""
+    asked = filters.cleaned_data
+    return listed(asked["tab"], filters.text, asked["ordering"])
+
+
+def saved(reader: Reader, current: str) -> tuple[SavedLine, ...]:
+    """The views beside the list; `current` is the address that is open."""
+    views = saving.seen_by(reader.tenant_id, reader.user_id)
+    lines = (kept(view, me=reader.user_id) for view in views)
+    return tuple(replace(line, is_current=line.url == current) for line in lines)
+
+
+def saved_counts(reader: Reader) -> tuple[SavedLine, ...]:
+    """The same with how many each finds; a query that means nothing any more has no count."""
+    views = saving.seen_by(reader.tenant_id, reader.user_id)[:SAVED_COUNTED]
+    lines = ((view, kept(view, me=reader.user_id)) for view in views)
+    return tuple(replace(line, count=_count(reader, view)) for view, line in lines)
+
+
+def kept(view: SavedView, *, me: int | None, may_change: bool = False) -> SavedLine:
+    owner = view.owner.get_full_name() or view.owner.get_username()
+    return SavedLine(
+        id=view.pk,
+        name=view.name,
+        url=address(view),
+        query=query.added(ASKS[view.tab or TABS[0]], view.query),
+        is_shared=view.is_shared,
+        owner="" if view.owner_id == me else owner,
+        may_change=may_change,
+    )
+
+
+def address(view: SavedView) -> str:
+    return listed(view.tab, view.query, view.ordering)
+
+
+def _count(reader: Reader, view: SavedView) -> UpTo | None:
+    mine = console.view(reader, view.tab or TABS[0])
+    try:
+        rows = query_filters.narrowed(mine, view.query, asker=reader.asker)
+    except QueryError:
+        return None
+    return console.up_to(rows, most=SAVED_MOST)
 
 
 def _chips(parsed: Query, filters: FilterForm) -> Iterable[Chip]:

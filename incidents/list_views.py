@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from awfdrs_site.lib import clock, htmx
+from awfdrs_site.lib import ids as made_ids
 from awfdrs_site.lib.problems import Problem
 from awfdrs_site.lib.query import QueryError
 from incidents import breakdown_page, console, list_page, query_complete
@@ -32,13 +33,14 @@ def incident_list(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpR
     tabs = console.tabs(reader, filters.current_tab)
     counts = {tab.slug: tab.count for tab in tabs}
     context: dict[str, Any] = {"tabs": tabs, "tab": filters.current_tab}
+    context["saved"] = list_page.saved(reader, list_page.address_of(filters))
     try:
         counted = None if filters.text else counts[filters.current_tab]
         page = console.page(reader, filters, _number(request), counted=counted)
     except QueryError as wrong:
         context["box"] = list_page.box(filters, wrong=wrong)
         return render(request, "incidents/list.html", _page(reader, context), status=422)
-    context |= {"page": page, "box": list_page.box(filters)}
+    context |= {"page": page, "box": list_page.box(filters), **_picking(request, reader)}
     if not page.rows:
         origin = request.build_absolute_uri("/").rstrip("/")
         context |= list_page.empty(reader, filters, n_open=counts["open"], origin=origin)
@@ -59,6 +61,7 @@ def live_rows(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpRespo
     context = {
         "rows": console.rows_of(reader, list(incidents), staying=staying),
         "tabs": console.tabs(reader, filters.current_tab),
+        "picks": request.caller.may("bulk"),
     }
     response = render(request, "incidents/_live.html", _page(reader, context))
     return htmx.trigger(response, "incidents:arrived", {"ids": sorted(map(str, staying))})
@@ -82,7 +85,8 @@ def volume(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpResponse
     context = {
         "histogram": _meant(lambda: breakdown_page.volume(reader, filters)),
         "recovered": list_page.recovered(reader),
-        "box": list_page.box(filters),
+        "saved": list_page.saved_counts(reader),
+        "oob": htmx.is_htmx(request),
     }
     template = "incidents/_panel.html" if htmx.is_htmx(request) else "incidents/volume.html"
     return render(request, template, _page(reader, context))
@@ -109,6 +113,15 @@ def _meant(read: Callable[[], Found]) -> Found:
 
 def _page(reader: Reader, context: dict[str, Any]) -> dict[str, Any]:
     return {"here": "incidents", "now": reader.now} | context
+
+
+def _picking(request: TenantRequest, reader: Reader) -> dict[str, Any]:
+    """For those who may do a verb to many rows: what "all that match" can mean of this view."""
+    return {
+        "picks": request.caller.may("bulk"),
+        "view": request.GET.urlencode(),
+        "through": made_ids.last_of(reader.now),
+    }
 
 
 def _reader(request: TenantRequest, above: Above) -> Reader:

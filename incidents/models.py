@@ -21,6 +21,7 @@ from incidents.states import (
 from incidents.triage_models import BulkItem as BulkItem
 from incidents.triage_models import BulkJob as BulkJob
 from incidents.triage_models import Undo as Undo
+from incidents.view_models import SavedView as SavedView
 from tenants.models import TenantKey, TenantOwned, Vendor, Workflow
 
 

@@ -27,7 +27,7 @@ from actions.models import (
     Ticket,
 )
 from awfdrs_site.lib import clock
-from incidents.models import AffectedRun, Decision, Incident, OutcomeRule, Run
+from incidents.models import AffectedRun, Decision, Incident, OutcomeRule, Run, SavedView
 from incidents.states import RunState
 from safety.models import CircuitBreaker
 from tenants import scoping
@@ -141,6 +141,16 @@ class IncidentFactory(OwnedFactory[Incident]):
     first_seen_at = factory.LazyFunction(clock.read)
     last_seen_at = factory.SelfAttribute("first_seen_at")
     opened_at = factory.SelfAttribute("first_seen_at")
+
+
+class SavedViewFactory(OwnedFactory[SavedView]):
+    class Meta:
+        model = SavedView
+
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence(lambda n: f"View {n}")
+    query = "severity:>=high"
+    created_at = factory.LazyFunction(clock.read)
 
 
 class RunFactory(OwnedFactory[Run]):

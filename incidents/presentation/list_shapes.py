@@ -45,6 +45,7 @@ class Box:
     clear_url: str
     facets_url: str
     volume_url: str
+    save_url: str
     mistake: Mistake | None = None
 
     @property
@@ -126,11 +127,14 @@ class Histogram:
 
 @dataclass(frozen=True)
 class SavedLine:
-    """A saved view in the side section."""
+    """A view that somebody keeps, in the side section and on the page of all."""
 
     id: UUID
     name: str
     url: str
+    query: str
     is_shared: bool
-    is_current: bool
+    owner: str  # of those that others share
+    is_current: bool = False
+    may_change: bool = False
     count: UpTo | None = None

@@ -28,6 +28,7 @@ from tests.factories import (
     EscalationFactory,
     EscalationStepFactory,
     MembershipFactory,
+    SavedViewFactory,
     TicketFactory,
 )
 
@@ -53,6 +54,7 @@ _REMEDIATION = (
     DeliveryFactory,
     EscalationStepFactory,
     EscalationFactory,
+    SavedViewFactory,
     TicketFactory,
 )
 
