@@ -143,7 +143,7 @@ class PlatformChannelAdmin(TestedAdmin, PlatformAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if url := form.cleaned_data["secret_url"]:
-            place = {"tenant_id": channel_platform.NOBODY, "row_id": obj.pk}
+            place = {"tenant_id": secrets.NOBODY, "row_id": obj.pk}
             obj.url_sealed = secrets.seal(url, **place)
         super().save_model(request, obj, form, change)
 

@@ -3,17 +3,15 @@
 import logging
 from dataclasses import dataclass
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from actions.models import PlatformChannel
 from tenants import journal, scoping, secrets
 from tenants.journal import SYSTEM
 from tenants.models import PlatformJournalEntry
-from tenants.secrets import SecretUnreadable
+from tenants.secrets import NOBODY, SecretUnreadable
 
 logger = logging.getLogger(__name__)
 
-NOBODY = UUID(int=0)  # stands for the tenant where a secret is sealed that belongs to none
 # What Apprise may speak: services with hosts of their own, and mail. Nothing that posts to any address.
 SCHEMES = frozenset({"mailto", "mailtos", "msteams", "pagerduty", "slack"})
 VERB = "platform_told"

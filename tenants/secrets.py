@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 FORMAT = "v1"
 KEY_BYTES = 32
+NOBODY = UUID(int=0)  # stands for the tenant where a secret is sealed that belongs to none
 NONCE_BYTES = 12  # random: far below the 2**32 values per key that AES-GCM allows
 
 
@@ -46,13 +47,20 @@ def open_sealed(value: str, *, tenant_id: UUID, row_id: UUID) -> str:
     return plaintext
 
 
+def current() -> str:
+    """What everything starts with that is sealed with the key in use."""
+    return f"{FORMAT}.{next(iter(_keys()))}."
+
+
 def _place(tenant_id: UUID, row_id: UUID) -> bytes:
     return tenant_id.bytes + row_id.bytes
 
 
 def _keys() -> dict[str, bytes]:
     """By id, in the order configured: the first one encrypts, all of them decrypt."""
-    keys = [_key(encoded.strip()) for encoded in settings.ENCRYPTION_KEY.split(",")]
+    old = settings.ENCRYPTION_KEYS_OLD
+    configured = f"{settings.ENCRYPTION_KEY},{old}" if old else settings.ENCRYPTION_KEY
+    keys = [_key(encoded.strip()) for encoded in configured.split(",")]
     return {hashlib.sha256(key).hexdigest()[:8]: key for key in keys}
 
 
@@ -63,6 +71,6 @@ def _key(encoded: str) -> bytes:
         key = b""
     if len(key) != KEY_BYTES:
         raise ImproperlyConfigured(
-            f"Each key in ENCRYPTION_KEY must be {KEY_BYTES} bytes in URL-safe base64."
+            f"Each key in ENCRYPTION_KEY and ENCRYPTION_KEYS_OLD must be {KEY_BYTES} bytes in URL-safe base64."
         )
     return key

@@ -15,8 +15,9 @@ OLD_KEY = base64.urlsafe_b64encode(b"\xfb" * 32).decode()  # its base64 needs - 
 NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
 
 
-def configure(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
-    monkeypatch.setattr("tenants.secrets.settings", SimpleNamespace(ENCRYPTION_KEY=keys))
+def configure(monkeypatch: pytest.MonkeyPatch, keys: str, old: str = "") -> None:
+    settings = SimpleNamespace(ENCRYPTION_KEY=keys, ENCRYPTION_KEYS_OLD=old)
+    monkeypatch.setattr("tenants.secrets.settings", settings)
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +74,8 @@ def test_after_a_rotation_the_first_key_encrypts_and_all_decrypt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = seal("old", tenant_id=ACME, row_id=ROW)
+    configure(monkeypatch, NEW_KEY, old=OLD_KEY)
+    assert open_sealed(before, tenant_id=ACME, row_id=ROW) == "old"
     configure(monkeypatch, f"{NEW_KEY}, {OLD_KEY}")
     after = seal("new", tenant_id=ACME, row_id=ROW)
     assert open_sealed(before, tenant_id=ACME, row_id=ROW) == "old"
