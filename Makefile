@@ -50,6 +50,7 @@ check: $(INSTALLED) ## format, lint, types, layers, templates, deploy checks, mi
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/djlint templates --lint --quiet
+	$(PYTHON) -m tests.architecture.migration_rules
 	@echo "manage.py check --deploy, as in production"
 	@$(ALONE) $(PRODUCTION) $(PYTHON) manage.py check --deploy --fail-level WARNING
 	@set -e; scratch=$$(mktemp -d); chmod 755 $$scratch; export AWFDRS_DATA=$$scratch; \

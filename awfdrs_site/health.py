@@ -157,7 +157,7 @@ def redis_clients() -> int:
         return 0
 
 
-def _ask_database() -> Any:
+def ask_database() -> Any:
     with psycopg.connect(_conninfo(), autocommit=True) as asked:
         return asked.execute("select 1").fetchone()
 
@@ -179,7 +179,7 @@ def _ask_pipeline() -> Any:
         return asked.execute(_OLDEST).fetchone()
 
 
-database, cache = Probe(_ask_database), Probe(_ask_redis)
+database, cache = Probe(ask_database), Probe(_ask_redis)
 pipeline, clients = Probe(_ask_pipeline), Probe(_count_redis_clients)
 epoch = Epoch()
 

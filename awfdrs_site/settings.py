@@ -203,7 +203,8 @@ def _database(url: str, *, owner: bool) -> dict[str, Any]:
     options: dict[str, Any] = config.setdefault("OPTIONS", {})
     options["connect_timeout"] = 5
     if owner:
-        options["options"] = "-c role=awf_owner"
+        # a migration that cannot have its lock gives up: whoever queues behind it would wait too
+        options["options"] = "-c role=awf_owner -c lock_timeout=5s"
     else:
         options["pool"] = {
             "min_size": 0,

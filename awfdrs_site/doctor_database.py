@@ -1,0 +1,134 @@
+"""What the doctor asks the database, as the login that serves: it must see no more than that."""
+
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from awfdrs_site.doctor_findings import BROKEN, WARNING, Finding, found
+from events.partitions import DAYS_AHEAD
+
+OLDEST_POSTGRES = 150000
+SKEW_SECONDS = 2.0
+
+_SERVER = """
+select current_setting('server_version_num')::int, current_setting('server_version'),
+       current_setting('fsync') || current_setting('full_page_writes') || current_setting('synchronous_commit')
+"""
+_LOGIN = """
+select rolname::text, rolsuper or rolbypassrls,
+       exists (select from pg_class where relowner = oid_of.oid and relnamespace = 'public'::regnamespace),
+       (select coalesce(array_agg(needed), '{}') from unnest(array['awf_app', 'awf_pipeline', 'awf_platform']) needed
+        where not exists (select from pg_roles r join pg_auth_members m on m.roleid = r.oid
+                          where r.rolname = needed and m.member = oid_of.oid))
+from (select oid, rolname, rolsuper, rolbypassrls from pg_roles where rolname = session_user) oid_of
+"""
+_OPEN = """
+select c.relname::text from pg_class c
+where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+  and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
+  and not (c.relrowsecurity and c.relforcerowsecurity and exists (select from pg_policy where polrelid = c.oid))
+order by 1
+"""
+_LAST_DAY = """
+select min(last_day) from (
+  select parent.relname, to_date(max(substring(child.relname from '\\d{8}$')), 'YYYYMMDD') as last_day
+  from pg_class parent join pg_inherits on inhparent = parent.oid join pg_class child on child.oid = inhrelid
+  where parent.relkind = 'p' and parent.relnamespace = 'public'::regnamespace and child.relkind = 'r'
+  group by 1
+) by_table
+"""
+
+
+def answers() -> Finding:
+    number, version, durability = _one(_SERVER)
+    if number < OLDEST_POSTGRES:
+        return Finding(BROKEN, f"PostgreSQL {version} is too old.", "Upgrade it to 15 or newer.")
+    return found(
+        is_well="off" not in durability,
+        says=f"PostgreSQL {version} answers.",
+        cure="Set fsync, full_page_writes and synchronous_commit to on: an answer says that an event is kept.",
+    )
+
+
+def login_is_narrow() -> Finding:
+    name, is_mighty, owns, lacks = _one(_LOGIN)
+    if is_mighty or owns:
+        return Finding(
+            BROKEN,
+            f"{name} passes every wall between tenants: it is a superuser or owns tables.",
+            "Give DATABASE_URL a login of its own, NOINHERIT, that owns nothing; then run manage.py migrate.",
+        )
+    return found(
+        is_well=not lacks,
+        says=f"{name} owns nothing"
+        + (f", but is no member of {', '.join(lacks)}." if lacks else "."),
+        cure="Run manage.py migrate with DATABASE_OWNER_URL: it grants the roles.",
+    )
+
+
+def tables_are_walled() -> Finding:
+    unwalled = [name for (name,) in _all(_OPEN)]
+    return found(
+        is_well=not unwalled,
+        says=f"Without row-level security: {', '.join(unwalled)}."
+        if unwalled
+        else "Every tenant's table is walled.",
+        cure="Run manage.py migrate; whoever switched row-level security off must switch it on again.",
+    )
+
+
+def is_migrated() -> Finding:
+    executor = MigrationExecutor(connection)
+    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if waiting:
+        first = waiting[0][0]
+        return Finding(
+            BROKEN,
+            f"{len(waiting)} migrations wait, first {first.app_label}.{first.name}.",
+            "Run manage.py migrate.",
+        )
+    unknown = set(executor.loader.applied_migrations) - set(executor.loader.graph.nodes)
+    ours = sorted(name for app, name in unknown if app in executor.loader.migrated_apps)
+    return found(
+        is_well=not ours,
+        says=f"The database is newer than this release: {', '.join(ours)}."
+        if ours
+        else "The database is of this release.",
+        cure="Fine while an upgrade or a rollback runs; else run the release that made it.",
+        otherwise=WARNING,
+    )
+
+
+def days_are_made() -> Finding:
+    last_day, today = _one(f"select ({_LAST_DAY}), (awf_now() at time zone 'UTC')::date")
+    ahead = (last_day - today) // timedelta(days=1) if last_day else -1
+    return found(
+        is_well=ahead >= 1,
+        says=f"Partitions reach {ahead} days ahead, of {DAYS_AHEAD}.",
+        cure="Start beat and a worker, which make them every hour; the first event of a day makes its own.",
+        otherwise=WARNING,
+    )
+
+
+def clock_is_right() -> Finding:
+    now: datetime = _one("select clock_timestamp()")[0]
+    skew = abs(now.timestamp() - time.time())
+    return found(
+        is_well=skew < SKEW_SECONDS,
+        says=f"This machine and the database differ by {skew:.1f} s.",
+        cure="Let both follow NTP; the database's clock counts, this one only stamps logs.",
+        otherwise=WARNING,
+    )
+
+
+def _all(statement: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
+def _one(statement: str) -> Any:
+    return _all(statement)[0]

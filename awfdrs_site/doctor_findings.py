@@ -1,0 +1,18 @@
+"""What a check of the doctor answers."""
+
+from dataclasses import dataclass
+
+OK, WARNING, BROKEN, SKIPPED = "ok", "warning", "broken", "skipped"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`cure` is what to do, in one sentence; empty where all is well."""
+
+    state: str
+    says: str
+    cure: str = ""
+
+
+def found(*, is_well: bool, says: str, cure: str, otherwise: str = BROKEN) -> Finding:
+    return Finding(OK, says) if is_well else Finding(otherwise, says, cure)
