@@ -122,7 +122,7 @@ def sweeps(
     """Everything the worker does, in the way of an event."""
     from actions import campaign_stages, escalations, execution, planning, releasing, verification
     from awfdrs_site import self_reports
-    from incidents import decisions, detection
+    from incidents import acknowledging, bulk_work, decisions, detection, snoozing
     from safety import sweeps as safety_sweeps
     from tenants import sealing
 
@@ -147,7 +147,10 @@ def seldom() -> list[Callable[[], int]]:
     """What looks at every open incident, or asks workflows, and is in no hurry."""
     from actions import approval_sweeps, escalation_audit, escalation_sweeps, outlook, tickets
     from awfdrs_site import self_reports
-    from incidents import quiet, storms
+        snoozing.wake_due,
+        acknowledging.end_due,
+        bulk_work.work_due,
+    from incidents import quiet, storms, undo
     from tenants import sealing
 
     return [
@@ -164,6 +167,7 @@ def seldom() -> list[Callable[[], int]]:
 
 
 def sweep_once(every: Sequence[Callable[[], int]]) -> int:
+        undo.forget_old,
     """Run every sweep once; one that breaks stops no other. Returns how much work was found."""
     found = 0
     for sweep in every:

@@ -68,6 +68,8 @@ def detail(
         storm=_storm(reader, incident),
         members=members.members(incident, aliases.grouped_here(incident), allowed=allowed),
         merged=members.merged(incident),
+        note_url=details.note_url(incident, allowed=allowed),
+        snoozed=details.snooze_words(incident),
     )
 
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from incidents import decisions, detection
+from incidents import acknowledging, bulk_work, decisions, detection, snoozing, undo
 
 
 @shared_task
@@ -14,3 +14,16 @@ def digest_events(**_: object) -> None:
 @shared_task
 def decide_incidents(**_: object) -> None:
     decisions.decide_due()
+
+
+@shared_task
+def tend_triage(**_: object) -> None:
+    snoozing.wake_due()
+    acknowledging.end_due()
+    undo.forget_old()
+
+
+@shared_task
+def work_bulk(**_: object) -> None:
+    while bulk_work.work_due():
+        pass

@@ -27,7 +27,19 @@ from actions.models import (
     Ticket,
 )
 from awfdrs_site.lib import clock
-from incidents.models import AffectedRun, Decision, Incident, OutcomeRule, Run, SavedView
+from awfdrs_site.lib.ids import uuid7
+from events.models import IngestDelta, QuarantinedEvent
+from incidents.models import (
+    AffectedRun,
+    BulkItem,
+    BulkJob,
+    Decision,
+    Incident,
+    OutcomeRule,
+    Run,
+    SavedView,
+    Undo,
+)
 from incidents.states import RunState
 from safety.models import CircuitBreaker
 from tenants import scoping
@@ -187,6 +199,34 @@ class OutcomeRuleFactory(OwnedFactory[OutcomeRule]):
     reason = "test"
     created_by = "test"
     created_at = factory.LazyFunction(clock.read)
+
+
+class UndoFactory(OwnedFactory[Undo]):
+    class Meta:
+        model = Undo
+
+    incident = _of_tenant(IncidentFactory)
+    verb = "acknowledge"
+    before = factory.LazyFunction(dict)
+    after = factory.LazyFunction(dict)
+    at = factory.LazyFunction(clock.read)
+
+
+class BulkJobFactory(OwnedFactory[BulkJob]):
+    class Meta:
+        model = BulkJob
+
+    verb = "acknowledge"
+    actor_label = "test"
+    created_at = factory.LazyFunction(clock.read)
+
+
+class BulkItemFactory(OwnedFactory[BulkItem]):
+    class Meta:
+        model = BulkItem
+
+    job = _of_tenant(BulkJobFactory)
+    incident = _of_tenant(IncidentFactory)
 
 
 class DecisionFactory(OwnedFactory[Decision]):

@@ -32,3 +32,8 @@ def day_bound(day: date) -> UUID:
 def made_at(identifier: UUID) -> datetime:
     """When a UUIDv7 was made, to the millisecond."""
     return datetime.fromtimestamp((identifier.int >> 80) / 1000, tz=UTC)
+
+
+def last_of(moment: datetime) -> UUID:
+    """The largest id that could have been made by then, to the millisecond."""
+    return UUID(int=(int(moment.timestamp() * 1000) + 1 << 80) - 1)

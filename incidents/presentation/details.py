@@ -1,12 +1,14 @@
 """The only place that shapes the parts of the incident page."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
+from incidents import snoozing
+from incidents.bulk_verbs import NEEDS
 from incidents.models import Decision, Incident
 from incidents.presentation import gate_words
 from incidents.presentation.rows import Surroundings
@@ -38,6 +40,9 @@ def verbs(incident: Incident, *, allowed: Iterable[str]) -> tuple[Verb, ...]:
     left = incident.unrecovered_runs
     wanted = (
         ("acknowledge", "Acknowledge", "", is_open and incident.acknowledged_at is None, ""),
+        ("assign", "Assign", "dialog", is_open, ""),
+        ("snooze", "Snooze", "dialog", is_open and incident.snoozed_until is None, ""),
+        ("wake", "Wake", "", is_open and incident.snoozed_until is not None, ""),
         (
             "resolve",
             "Resolve",
@@ -52,8 +57,19 @@ def verbs(incident: Incident, *, allowed: Iterable[str]) -> tuple[Verb, ...]:
     return tuple(
         Verb(name, label, reverse(f"incidents:{name}", args=[incident.pk]), asks, hint)
         for name, label, asks, is_possible, hint in wanted
-        if is_possible and name in may
+        if is_possible and NEEDS.get(name, name) in may
     )
+
+
+def note_url(incident: Incident, *, allowed: Collection[str]) -> str:
+    """Where a note goes, for those who may write one."""
+    return reverse("incidents:comment", args=[incident.pk]) if "comment" in allowed else ""
+
+
+def snooze_words(incident: Incident) -> str:
+    """What ends its snooze; nothing when it is awake."""
+    terms = snoozing.terms_of(incident)
+    return f"asleep {terms.words}" if terms else ""
 
 
 def decided(decision: Decision, *, gates_now: Iterable[Mapping[str, Any]] = ()) -> Decided:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from incidents import snoozing
 from incidents.models import Incident
 from incidents.presentation.figures import Chart
 from incidents.presentation.shapes import Ledger, NextStep, Outlook, Pill, Row
@@ -77,8 +78,19 @@ def pill(incident: Incident, around: Surroundings) -> Pill:
 def next_step(incident: Incident, around: Surroundings) -> NextStep:
     if incident.status not in OPEN:
         return _closed(incident)
-    step = _held(around) or _planned(around) or _breaker(around)
+    step = _held(around) or _asleep(incident, around) or _planned(around) or _breaker(around)
     return step or _waiting(incident, around)
+
+
+def _asleep(incident: Incident, around: Surroundings) -> NextStep | None:
+    """When people are asked again; the machine goes on meanwhile, as the page of the incident says."""
+    until = incident.snoozed_until
+    if until is None or until <= around.now:
+        return None
+    terms = snoozing.terms_of(incident)
+    if terms is None or terms.kind == "until":
+        return NextStep("snoozed", "moon", "Asleep", "awake in", until)
+    return NextStep("snoozed", "moon", f"Asleep {terms.words}")
 
 
 def _closed(incident: Incident) -> NextStep:

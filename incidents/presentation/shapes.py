@@ -204,6 +204,7 @@ class Moment:
     detail: str
     actor: str
     at: datetime
+    note: str = ""  # HTML, cleaned by `notes`
 
 
 @dataclass(frozen=True)
@@ -298,3 +299,5 @@ class Detail:
     storm: Storm | None = None
     members: Members | None = None
     merged: Reference | None = None
+    note_url: str = ""  # for those who may write one
+    snoozed: str = ""  # what ends its snooze

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from events.models import Event
+from incidents import notes
 from incidents.analysis.facts import facts_from
 from incidents.presentation.runs import lasted
 from incidents.presentation.shapes import Day, Moment
@@ -21,6 +22,11 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "analyzing": ("info", "activity", "Recovery under way"),
     "acknowledged": ("info", "eye", "Acknowledged"),
     "assigned": ("info", "user", "Assigned"),
+    "unassigned": ("", "user", "No longer assigned"),
+    "snoozed": ("", "moon", "Snoozed"),
+    "woken": ("human", "moon", "Awake again"),
+    "commented": ("info", "list", "Note"),
+    "undone": ("", "undo-2", "Taken back"),
     "acknowledgement_ended": ("human", "hourglass", "Acknowledgement ended"),
     "people_told": ("human", "arrow-up", "People told"),
     "escalated": ("bad", "arrow-up", "Escalated"),
@@ -98,13 +104,15 @@ def by_day(moments: Iterable[Moment], *, now: datetime) -> tuple[Day, ...]:
 
 def moment(entry: JournalEntry) -> Moment:
     mark, icon, text = WORDS.get(entry.verb, ("", "info", _plain(entry.verb)))
+    is_note = entry.verb == "commented"
     return Moment(
         mark=mark,
         icon=icon,
         text=text,
-        detail=_sentence(entry.detail),
+        detail="" if is_note else _sentence(entry.detail),
         actor="" if entry.actor_kind == "system" else entry.actor_label,
         at=entry.at,
+        note=notes.as_html(str(entry.detail.get("note", ""))) if is_note else "",
     )
 
 

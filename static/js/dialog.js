@@ -10,9 +10,17 @@
   };
 
   const openLink = async (link) => {
-    await htmx.ajax("GET", link.href, { source: link, target: dialog, swap: "innerHTML" });
+    await htmx.ajax("GET", link.href, { source: link.nodeType ? link : dialog, target: dialog, swap: "innerHTML" });
     if (dialog.childElementCount) show();
   };
+
+  document.addEventListener("dialog:open", (event) => openLink(event.detail));
+
+  // What a dialog's form did is on the page below; a refusal comes back into the dialog.
+  document.addEventListener("htmx:after:request", (event) => {
+    const { ctx } = event.detail;
+    if (dialog?.open && ctx.response?.raw.ok && ctx.sourceElement?.matches("[data-dialog-form]")) dialog.close();
+  });
 
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-dialog]");

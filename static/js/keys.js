@@ -58,28 +58,35 @@
 
   // A place of the menu is gone to by its name.
   const place = (name) => document.querySelector(`[data-go="${name}"]`);
-  const run = (name) => (DOES[name] ? DOES[name]() : place(name) ? place(name).click() : verb(name));
+  const isTaken = (name) => !document.dispatchEvent(
+    new CustomEvent(`do:${name}`, { cancelable: true, detail: { row: row() } }));
+  const run = (name) => (isTaken(name) ? null : DOES[name] ? DOES[name]() : place(name) ? place(name).click() : verb(name));
 
   const isTyping = (target) =>
     target.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
 
   let pending = "", pendingTimer = null;
 
+  // "i" alone is a key and the beginning of "i i": it counts when nothing follows.
+  const lapse = () => { const does = bindings.get(pending); forget(); if (does) run(does); };
   const forget = () => { pending = ""; clearTimeout(pendingTimer); };
 
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing) return;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const isControl = event.ctrlKey || event.metaKey;
+    if (event.altKey || (isControl && !bindings.has(`Ctrl+${event.key}`))) return;
     if (isTyping(event.target)) {
       if (event.key === "Escape") event.target.blur();
       return;
     }
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && event.target.closest("a, button, summary")) return; // the browser does it
-    const keys = pending ? `${pending} ${event.key}` : event.key;
+    const pressed = isControl ? `Ctrl+${event.key}` : event.key;
+    const keys = pending ? `${pending} ${pressed}` : pressed;
     if ([...bindings.keys()].some((known) => known.startsWith(`${keys} `))) {
       pending = keys;
-      pendingTimer = setTimeout(forget, 1200);
+      pendingTimer = setTimeout(lapse, bindings.has(keys) ? 400 : 1200);
+      if (bindings.has(keys)) event.preventDefault();
       return;
     }
     forget();

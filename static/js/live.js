@@ -109,6 +109,9 @@
     if (list && isNews(fact)) { changed.add(fact.id); plan(); }
   };
 
+  // Somebody here changed more than the answer shows.
+  document.addEventListener("page:stale", rereadAll);
+
   /* ---- "3 new, show" ------------------------------------------------------------------------ */
 
   document.addEventListener("click", (event) => {

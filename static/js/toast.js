@@ -2,17 +2,18 @@
 (() => {
   "use strict";
 
-  const SHOWN_MS = 6000;
+  const SHOWN_MS = 6000, UNDO_MS = 8000;
   const region = document.getElementById("toasts");
   const shape = document.getElementById("toast-shape");
   if (!region || !shape) return;
 
   const dismissLater = (toast) => {
     if (toast.classList.contains("toast-bad")) return; // an error waits to be read
-    setTimeout(() => toast.remove(), SHOWN_MS);
+    const isLong = toast.querySelector("[data-undo]:not([hidden])");
+    setTimeout(() => toast.remove(), isLong ? UNDO_MS : SHOWN_MS);
   };
 
-  const show = ({ text, kind = "good", retry = null }) => {
+  const show = ({ text, kind = "good", retry = null, undo = "" }) => {
     const toast = shape.content.firstElementChild.cloneNode(true);
     toast.classList.toggle("toast-bad", kind === "bad");
     toast.querySelector("[data-good]").toggleAttribute("hidden", kind === "bad");
@@ -22,6 +23,11 @@
       const button = toast.querySelector("[data-retry]");
       button.hidden = false;
       button.addEventListener("click", () => { toast.remove(); retry(); });
+    }
+    if (undo) {
+      const button = toast.querySelector("[data-undo]");
+      button.hidden = false;
+      button.dataset.undo = undo;
     }
     while (region.childElementCount >= 3) region.firstElementChild.remove();
     region.append(toast);

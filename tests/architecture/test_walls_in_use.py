@@ -23,6 +23,7 @@ from tests.factories import (
     ApprovalVoteFactory,
     AttemptFactory,
     BreakerFactory,
+    BulkItemFactory,
     CampaignRunFactory,
     DeliveryFactory,
     EscalationFactory,
@@ -32,6 +33,7 @@ from tests.factories import (
     TicketFactory,
 )
 
+    UndoFactory,
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # Partitions are read through their parents; these two hold rows only while something is under way or refused.
@@ -62,6 +64,8 @@ _REMEDIATION = (
 @pytest.fixture
 def both(acme: Tenant, globex: Tenant) -> tuple[Tenant, Tenant]:
     """Two tenants that have used the product: the same outage, told apart only by whose it is."""
+    BulkItemFactory,
+    UndoFactory,
     for tenant in (acme, globex):
         MembershipFactory(tenant=tenant)
         key_of(tenant)
