@@ -17,8 +17,8 @@ from actions.outlook import ABOVE
 from awfdrs_site import health
 from events.api import EventBatch
 from incidents import api as incidents
-from incidents import merge_api as merging
 from incidents import bulk_api as bulk
+from incidents import merge_api as merging
 from incidents import run_api as runs
 from incidents.outcome_api import OutcomeRules
 from incidents import triage_api as triage
@@ -46,13 +46,13 @@ canonical: list[URLPattern] = [
     path("incidents/<id:pk>/status", incidents.IncidentStatus.as_view()),
     path("incidents/<id:pk>/ignore", incidents.IncidentIgnore.as_view()),
     path("incidents/<id:pk>/acknowledge", triage.IncidentAcknowledge.as_view()),
+    path("incidents/bulk", bulk.IncidentsBulk.as_view()),
+    path("bulk/<id:pk>", bulk.Bulk.as_view(), name="bulk"),
+    path("bulk/<id:pk>/undo", bulk.BulkUndo.as_view()),
     path("incidents/<id:pk>/assign", triage.IncidentAssign.as_view()),
     path("incidents/<id:pk>/snooze", triage.IncidentSnooze.as_view()),
     path("incidents/<id:pk>/wake", triage.IncidentWake.as_view()),
     path("incidents/<id:pk>/comment", triage.IncidentComment.as_view()),
-    path("incidents/bulk", bulk.IncidentsBulk.as_view()),
-    path("bulk/<id:pk>", bulk.Bulk.as_view(), name="bulk"),
-    path("bulk/<id:pk>/undo", bulk.BulkUndo.as_view()),
     path("incidents/<id:pk>/undo", triage.IncidentUndo.as_view()),
     path("incidents/<id:pk>/escalate", incidents.IncidentEscalate.as_view()),
     path("incidents/<id:pk>/reopen", incidents.IncidentReopen.as_view()),

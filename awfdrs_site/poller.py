@@ -137,6 +137,9 @@ def sweeps(
         escalations.advance_due,
         send_due,
         campaign_stages.advance_due,
+        snoozing.wake_due,
+        acknowledging.end_due,
+        bulk_work.work_due,
         safety_sweeps.reset_due,
         sealing.seal_due,
         self_reports.report_due,
@@ -147,15 +150,13 @@ def seldom() -> list[Callable[[], int]]:
     """What looks at every open incident, or asks workflows, and is in no hurry."""
     from actions import approval_sweeps, escalation_audit, escalation_sweeps, outlook, tickets
     from awfdrs_site import self_reports
-        snoozing.wake_due,
-        acknowledging.end_due,
-        bulk_work.work_due,
     from incidents import quiet, storms, undo
     from tenants import sealing
 
     return [
         partial(quiet.resolve_quiet, has_open_actions=outlook.has_open),
         storms.settle_due,
+        undo.forget_old,
         tickets.follow_due,
         approval_sweeps.keep_due,
         escalation_sweeps.tell_of_escalated,
@@ -167,7 +168,6 @@ def seldom() -> list[Callable[[], int]]:
 
 
 def sweep_once(every: Sequence[Callable[[], int]]) -> int:
-        undo.forget_old,
     """Run every sweep once; one that breaks stops no other. Returns how much work was found."""
     found = 0
     for sweep in every:

@@ -190,17 +190,6 @@ class AffectedRunFactory(OwnedFactory[AffectedRun]):
     )
 
 
-class OutcomeRuleFactory(OwnedFactory[OutcomeRule]):
-    class Meta:
-        model = OutcomeRule
-
-    event_type = "payment.retrying"
-    outcome = "failure"
-    reason = "test"
-    created_by = "test"
-    created_at = factory.LazyFunction(clock.read)
-
-
 class UndoFactory(OwnedFactory[Undo]):
     class Meta:
         model = Undo
@@ -227,6 +216,17 @@ class BulkItemFactory(OwnedFactory[BulkItem]):
 
     job = _of_tenant(BulkJobFactory)
     incident = _of_tenant(IncidentFactory)
+
+
+class OutcomeRuleFactory(OwnedFactory[OutcomeRule]):
+    class Meta:
+        model = OutcomeRule
+
+    event_type = "payment.retrying"
+    outcome = "failure"
+    reason = "test"
+    created_by = "test"
+    created_at = factory.LazyFunction(clock.read)
 
 
 class DecisionFactory(OwnedFactory[Decision]):
@@ -367,6 +367,31 @@ class EscalationFactory(OwnedFactory[Escalation]):
     action = _of_tenant(ActionFactory, action_type="escalate")
     incident = factory.SelfAttribute("action.incident")
     started_at = factory.LazyFunction(clock.read)
+
+
+class QuarantinedEventFactory(OwnedFactory[QuarantinedEvent]):
+    """An event that lacks nothing but a proper type."""
+
+    class Meta:
+        model = QuarantinedEvent
+
+    received_at = factory.LazyFunction(clock.read)
+    code = "validation_failed"
+    reason = "event_type: format"
+    detail = "The content is not valid."
+    body = b'{"workflow":"checkout","event_type":"!","payload":{},"occurred_at":"2026-01-19T10:00:00Z"}'
+    n_bytes = factory.LazyAttribute(lambda kept: len(kept.body))
+    correlation_id = "corr-1"
+
+
+class IngestDeltaFactory(OwnedFactory[IngestDelta]):
+    class Meta:
+        model = IngestDelta
+
+    api_key_id = factory.LazyFunction(uuid7)
+    hour = factory.LazyFunction(lambda: clock.read().replace(minute=0, second=0, microsecond=0))
+    received = accepted = 1
+    replayed = quarantined = limited = refused = 0
 
 
 class TicketFactory(OwnedFactory[Ticket]):

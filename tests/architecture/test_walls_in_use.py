@@ -31,9 +31,9 @@ from tests.factories import (
     MembershipFactory,
     SavedViewFactory,
     TicketFactory,
+    UndoFactory,
 )
 
-    UndoFactory,
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # Partitions are read through their parents; these two hold rows only while something is under way or refused.
@@ -58,14 +58,14 @@ _REMEDIATION = (
     EscalationFactory,
     SavedViewFactory,
     TicketFactory,
+    BulkItemFactory,
+    UndoFactory,
 )
 
 
 @pytest.fixture
 def both(acme: Tenant, globex: Tenant) -> tuple[Tenant, Tenant]:
     """Two tenants that have used the product: the same outage, told apart only by whose it is."""
-    BulkItemFactory,
-    UndoFactory,
     for tenant in (acme, globex):
         MembershipFactory(tenant=tenant)
         key_of(tenant)
