@@ -22,6 +22,7 @@ from incidents import merge_api as merging
 from incidents import run_api as runs
 from incidents.outcome_api import OutcomeRules
 from incidents import triage_api as triage
+from incidents.change_api import Changes
 from safety import api as safety
 from tenants.audit_api import Audit
 
@@ -97,6 +98,7 @@ canonical: list[URLPattern] = [
     path("outcome-rules", OutcomeRules.as_view(), name="outcome-rules"),
     path("rules/effective", safety.EffectiveRules.as_view(), name="rules-effective"),
 ]
+    path("changes", Changes.as_view(), name="changes"),
 # The same views again, not a redirect: a POST would lose its body.
 slashed = [path(f"{route.pattern}/", route.callback) for route in canonical]
 

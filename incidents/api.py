@@ -16,7 +16,7 @@ from awfdrs_site.lib.pagination import Listing
 from awfdrs_site.lib.problems import Problem
 from events.api import EventDoor
 from events.models import Event
-from incidents import aliases, evidence, keeping, lifecycle, undo
+from incidents import aliases, analysing, evidence, keeping, lifecycle, undo
 from incidents.lifecycle import ChangedSince, StaleVersion, TransitionRefused, UnrecoveredRuns
 from incidents.models import Decision, EventLink, Incident
 from incidents.presentation.shapes import NOTHING_ABOVE, Above, Outlook
@@ -158,10 +158,12 @@ class IncidentDetail(OneIncident):
         incident = self.subject
         mine = Decision.objects.for_tenant(self.caller.tenant).filter(incident=incident)
         incident.recent_decisions = mine.order_by("-id")[:DECISIONS_SHOWN]  # type: ignore[attr-defined]
+        found = analysing.of(incident, now=clock.now())
         incident.analysis = {  # type: ignore[attr-defined]
             "classification": incident.classification,
             "signature_components": incident.signature_components,
-            "hypotheses": [],
+            "hypotheses": found.cards,
+            "findings": found,
             "similar": _similar(incident),
         }
         incident.ledger = evidence.tally(incident)  # type: ignore[attr-defined]

@@ -6,6 +6,10 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from incidents.cause_models import Analysis as Analysis
+from incidents.cause_models import CategoryLabel as CategoryLabel
+from incidents.cause_models import Change as Change
+from incidents.cause_models import Evidence as Evidence
 from incidents.querysets import IncidentQuerySet, RunQuerySet
 from incidents.states import (
     CLOSED,

@@ -13,7 +13,8 @@ from awfdrs_site.lib.query import QueryError
 from events.models import Event
 from incidents import query_filters
 from incidents.analysis.outcome import Outcome
-from incidents.models import Decision, EventLink, Incident, Run
+from incidents.cause_serializers import FindingsSerializer, HypothesisSerializer
+from incidents.models import Decision, EventLink, Evidence, Incident, Run
 from incidents.query_filters import Asker
 from incidents.states import RunState, Severity, Status
 from safety.rulefields import CATEGORIES
@@ -58,8 +59,14 @@ class EventFilters(filters.FilterSet):  # type: ignore[misc]
     run_id = TextFilter(field_name="run_ref")
     incident = IdFilter(field_name="incident_id", method="of_link")
     vendor = TextFilter(field_name="vendor_name")
+    evidence = IdFilter(field_name="evidence", method="of_evidence")
     since = InstantFilter(field_name="received_at", lookup_expr="gte")
     until = InstantFilter(field_name="received_at", lookup_expr="lt")
+
+    def of_evidence(self, rows: QuerySet[Event], _name: str, value: Any) -> QuerySet[Event]:
+        """Exactly the events that a hypothesis counted."""
+        mine = Evidence.objects.for_tenant(self.request.tenant).filter(pk=value)
+        return rows.filter(pk__in=[pk for row in mine for pk in row.event_ids])
 
     def of_link(self, rows: QuerySet[Event], name: str, value: Any) -> QuerySet[Event]:
         """By what the digest made of the event: the link's own index answers."""
@@ -186,7 +193,8 @@ class AnalysisSerializer(serializers.Serializer[Any]):
 
     classification = serializers.DictField()
     signature_components = serializers.ListField()
-    hypotheses = serializers.ListField(child=serializers.DictField())
+    hypotheses = HypothesisSerializer(many=True)
+    findings = FindingsSerializer()
     similar = SimilarSerializer(many=True)
 
 

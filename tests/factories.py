@@ -31,9 +31,13 @@ from awfdrs_site.lib.ids import uuid7
 from events.models import IngestDelta, QuarantinedEvent
 from incidents.models import (
     AffectedRun,
+    Analysis,
     BulkItem,
     BulkJob,
+    CategoryLabel,
+    Change,
     Decision,
+    Evidence,
     Incident,
     OutcomeRule,
     Run,
@@ -199,6 +203,49 @@ class UndoFactory(OwnedFactory[Undo]):
     before = factory.LazyFunction(dict)
     after = factory.LazyFunction(dict)
     at = factory.LazyFunction(clock.read)
+
+
+class ChangeFactory(OwnedFactory[Change]):
+    class Meta:
+        model = Change
+
+    kind = "deploy"
+    summary = factory.Sequence(lambda n: f"checkout 4.{n}")
+    occurred_at = factory.LazyFunction(clock.read)
+    created_at = factory.LazyFunction(clock.read)
+    created_by = "test"
+
+
+class AnalysisFactory(OwnedFactory[Analysis]):
+    class Meta:
+        model = Analysis
+
+    incident = _of_tenant(IncidentFactory)
+    event_count = 1
+    analysed_at = factory.LazyFunction(clock.read)
+    engine_version = "test"
+    n_reports = 1
+
+
+class EvidenceFactory(OwnedFactory[Evidence]):
+    class Meta:
+        model = Evidence
+
+    incident = _of_tenant(IncidentFactory)
+    claim = "stripe is failing"
+    event_ids = factory.LazyFunction(lambda: [uuid7()])
+    created_at = factory.LazyFunction(clock.read)
+
+
+class CategoryLabelFactory(OwnedFactory[CategoryLabel]):
+    class Meta:
+        model = CategoryLabel
+
+    incident = _of_tenant(IncidentFactory)
+    category = "vendor_error"
+    features = factory.LazyFunction(list)
+    created_at = factory.LazyFunction(clock.read)
+    created_by = "test"
 
 
 class BulkJobFactory(OwnedFactory[BulkJob]):

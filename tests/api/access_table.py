@@ -134,6 +134,16 @@ API: dict[tuple[str, str], Row] = {
 }
 
 # Pages and files beside the API: what each view says of itself is compared, its own tests use it.
+    ("GET", "changes"): Row("view"),
+    ("POST", "changes"): Row(
+        "configure",
+        body={
+            "kind": "deploy",
+            "summary": "checkout 4.2",
+            "workflow": "checkout",
+            "occurred_at": "2026-01-19T10:00:00Z",
+        },
+    ),
 PAGES: dict[str, str] = {
     "api/schema": OPEN,
     "docs": OPEN,

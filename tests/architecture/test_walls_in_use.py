@@ -20,14 +20,18 @@ from tests.architecture import catalog
 from tests.cast import decide_all, digest_all, event, failure, key_of, submit_all
 from tests.databases import Owner
 from tests.factories import (
+    AnalysisFactory,
     ApprovalVoteFactory,
     AttemptFactory,
     BreakerFactory,
     BulkItemFactory,
     CampaignRunFactory,
+    CategoryLabelFactory,
+    ChangeFactory,
     DeliveryFactory,
     EscalationFactory,
     EscalationStepFactory,
+    EvidenceFactory,
     MembershipFactory,
     SavedViewFactory,
     TicketFactory,
@@ -65,6 +69,10 @@ _REMEDIATION = (
 
 @pytest.fixture
 def both(acme: Tenant, globex: Tenant) -> tuple[Tenant, Tenant]:
+    AnalysisFactory,
+    CategoryLabelFactory,
+    ChangeFactory,
+    EvidenceFactory,
     """Two tenants that have used the product: the same outage, told apart only by whose it is."""
     for tenant in (acme, globex):
         MembershipFactory(tenant=tenant)
