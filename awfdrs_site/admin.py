@@ -1,7 +1,10 @@
-"""The only place that fits other packages' admin pages into ours: people and the beat's schedule."""
+"""The only place that fits other packages' admin pages into ours: people, how they get in, the beat's schedule."""
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from axes.models import AccessAttempt
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, User
@@ -12,6 +15,7 @@ from django_celery_beat.models import PeriodicTask, SolarSchedule
 from tenants.admin_base import PlatformAdmin
 
 admin.site.unregister([Group, User, PeriodicTask, SolarSchedule])
+admin.site.unregister([EmailAddress, Authenticator])
 
 
 @admin.register(User)
@@ -58,3 +62,27 @@ class TaskAdmin(PlatformAdmin, PeriodicTaskAdmin):  # type: ignore[misc]
     date_hierarchy = None
     list_filter = ("enabled",)
     ordering = ("name", "id")
+
+
+@admin.register(AccessAttempt)
+class AttemptAdmin(PlatformAdmin):
+    """Who tried too often. Deleting the row unlocks them; what they typed is shown to nobody."""
+
+    can_add = can_change = False
+    list_display = ("username", "ip_address", "failures_since_start", "attempt_time")
+    search_fields = ("username", "ip_address")
+    ordering = ("-attempt_time", "-id")
+    fields = ("username", "ip_address", "failures_since_start", "attempt_time", "user_agent")
+
+
+@admin.register(Authenticator)
+class SecondStepAdmin(PlatformAdmin):
+    """Deleting helps who lost their phone and their codes; the secrets are shown to nobody."""
+
+    can_add = can_change = False
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_select_related = ("user",)
+    list_filter = ("type",)
+    search_fields = ("user__username", "user__email")
+    ordering = ("user__username", "id")
+    fields = ("user", "type", "created_at", "last_used_at")

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_POST
 
-from tenants import admin_base
+from tenants import admin_base, second_step
 
 View = Callable[..., HttpResponseBase]
 # "r/…" would send people to any object by its number: nothing here links to it.
@@ -46,6 +46,8 @@ class Site(admin.AdminSite):
         def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
+            if second_step.is_owed(request):
+                return redirect(second_step.way_for(request))
             with admin_base.block_of(request):
                 response = view(request, *args, **kwargs)
                 if hasattr(response, "render"):

@@ -117,6 +117,14 @@ def send_due() -> int:
 
 
 def sweeps(
+def write_letters() -> int:
+    """Letters with a link to get in: a slow mail server holds up no sweep."""
+    from tenants import letters
+
+    room = min(calls.room, LETTERS_AT_ONCE)
+    return letters.send_due(limit=room, submit=calls.submit) if room > 0 else 0
+
+
     *, run_due: Callable[[], int] = run_due, send_due: Callable[[], int] = send_due
 ) -> list[Callable[[], int]]:
     """Everything the worker does, in the way of an event."""
@@ -137,6 +145,7 @@ def sweeps(
         escalations.advance_due,
         send_due,
         campaign_stages.advance_due,
+        write_letters,
         snoozing.wake_due,
         acknowledging.end_due,
         bulk_work.work_due,
@@ -151,7 +160,7 @@ def seldom() -> list[Callable[[], int]]:
     from actions import approval_sweeps, escalation_audit, escalation_sweeps, outlook, tickets
     from awfdrs_site import self_reports
     from incidents import quiet, storms, undo
-    from tenants import sealing
+    from tenants import letters, sealing, sessions
 
     return [
         partial(quiet.resolve_quiet, has_open_actions=outlook.has_open),
@@ -163,6 +172,8 @@ def seldom() -> list[Callable[[], int]]:
         escalation_audit.audit,
         ask_due,
         sealing.tell_heads,
+        sessions.forget_old,
+        letters.forget_old,
         self_reports.look_for_beat,
     ]
 

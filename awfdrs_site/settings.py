@@ -397,6 +397,7 @@ LOGGING: dict[str, Any] = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django.server": {"handlers": ["stderr"], "level": LOG_LEVEL, "propagate": False},
+        "axes": {"level": "WARNING"},  # else four lines for every sign-in
         "uvicorn.access": {"handlers": [], "level": "WARNING", "propagate": False},
     },
 }

@@ -1,13 +1,15 @@
 """Resolves the caller of every request before any view: the key or session decides the tenant."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import structlog
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 from awfdrs_site.lib.problems import Problem
-from tenants import auth
+from tenants import auth, preferences
 
 # Nobody is asked who they are here: probes must answer while the database does not.
 OPEN_PATHS = ("/api/v1/health", "/metrics", "/static/", "/api/schema", "/docs", "/redoc")
@@ -24,7 +26,7 @@ class TenantMiddleware:
         if not request.path.startswith(OPEN_PATHS):
             self._resolve(request)
         tenant_id = str(request.tenant.id) if request.tenant else None
-        with structlog.contextvars.bound_contextvars(tenant_id=tenant_id):
+        with structlog.contextvars.bound_contextvars(tenant_id=tenant_id), _clock_of(request):
             return self.get_response(request)
 
     def _resolve(self, request: Any) -> None:
@@ -39,3 +41,10 @@ class TenantMiddleware:
             request.caller_refusal = refusal
         if request.caller is not None:
             request.tenant = request.caller.tenant
+
+
+def _clock_of(request: Any) -> AbstractContextManager[object]:
+    """Pages show times where the person is; the API knows UTC alone."""
+    if request.caller is None or request.caller.user_id is None or request.path.startswith("/api/"):
+        return nullcontext()
+    return timezone.override(preferences.zone_of(request))

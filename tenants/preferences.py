@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tenants.models import Person
 from tenants.states import Density, Theme
@@ -24,6 +25,14 @@ def of(request: Any) -> Preferences:
     if person is None:
         return DEFAULT
     return Preferences(person.theme, person.density, person.time_zone, person.single_keys)
+
+
+def zone_of(request: Any) -> ZoneInfo:
+    """Where the person's clock stands; UTC when their zone is known no longer."""
+    try:
+        return ZoneInfo(of(request).time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
 
 
 def keep(user_id: int, preferred: Preferences) -> None:

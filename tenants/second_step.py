@@ -1,5 +1,6 @@
 """The second step of signing in: codes checked against Postgres alone, each taken once, too many wrong ones refused."""
 
+import logging
 from hmac import compare_digest
 from typing import Any
 
@@ -10,8 +11,13 @@ from allauth.mfa.utils import decrypt
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.http import urlencode
 
 from tenants import lockout
+from tenants.secrets import SecretUnreadable
+
+logger = logging.getLogger(__name__)
 
 # Two requests bring the same code: the counter only rises, so the second one updates no row.
 _TAKE = """
@@ -42,6 +48,13 @@ def is_owed(request: HttpRequest) -> bool:
     return bool(settings.STAFF_NEEDS_SECOND_STEP and is_staff and not was_taken(request))
 
 
+def way_for(request: HttpRequest) -> str:
+    """Where to take it, and back from there; where to set it up for who has not."""
+    user_id = request.user.pk or 0
+    page = reverse("mfa_reauthenticate" if is_set_up(user_id) else "mfa_index")
+    return f"{page}?{urlencode({'next': request.get_full_path()})}"
+
+
 def take(request: HttpRequest, user: Any, code: str) -> Authenticator | None:
     """The authenticator whose code this is, which is then used up. Raises TooManyCodes."""
     if not lockout.may_try_code(request, user.pk):
@@ -57,6 +70,14 @@ def take(request: HttpRequest, user: Any, code: str) -> Authenticator | None:
 
 
 def _fits(authenticator: Authenticator, code: str) -> bool:
+    try:
+        return _opens(authenticator, code)
+    except SecretUnreadable:  # its key is gone: the other one may still fit
+        logger.exception("authenticator %s cannot be read", authenticator.pk)
+        return False
+
+
+def _opens(authenticator: Authenticator, code: str) -> bool:
     if authenticator.type == Authenticator.Type.RECOVERY_CODES:
         return bool(authenticator.wrap().validate_code(code))
     secret = decrypt(authenticator.data["secret"])

@@ -1,4 +1,4 @@
-"""Django's session middleware, which also notes where and when a session was used."""
+"""Django's session middleware, which also notes where and when a session was used, and keeps to its time zone."""
 
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse

@@ -1,7 +1,7 @@
 """The only session engine: sessions in Postgres that know whose they are and end by Postgres' clock."""
 
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 
@@ -28,9 +28,24 @@ class Now(Func):
 
 def alive() -> Any:
     """Sessions that were used lately enough and began lately enough."""
-    idle = timedelta(minutes=settings.SESSION_IDLE_MINUTES)
-    began = timedelta(days=settings.SESSION_DAYS)
-    return PersonSession.objects.filter(seen_at__gt=Now() - idle, started_at__gt=Now() - began)
+    return PersonSession.objects.filter(
+        seen_at__gt=Now() - _idle(), started_at__gt=Now() - _lifetime()
+    )
+
+
+def over() -> Any:
+    """All others: nobody gets in with them again."""
+    return PersonSession.objects.filter(
+        Q(seen_at__lte=Now() - _idle()) | Q(started_at__lte=Now() - _lifetime())
+    )
+
+
+def _idle() -> timedelta:
+    return timedelta(minutes=settings.SESSION_IDLE_MINUTES)
+
+
+def _lifetime() -> timedelta:
+    return timedelta(days=settings.SESSION_DAYS)
 
 
 class SessionStore(DatabaseStore):
@@ -52,8 +67,10 @@ class SessionStore(DatabaseStore):
 
     @property
     def person(self) -> Person | None:
-        """What the person prefers, read with the session; None when they never said."""
-        self._get_session()  # type: ignore[attr-defined]
+        """What the person prefers; None when they never said, or nobody asked for the session yet.
+
+        It asks nobody by itself: error pages read it too, and the database may be what broke.
+        """
         user = self._row.user if self._row else None
         return getattr(user, "person", None)
 
@@ -84,7 +101,7 @@ class SessionStore(DatabaseStore):
         row.started_at = before.started_at if before else now
         row.seen_at = now
         row.address, row.agent = self._address, self._agent
-        row.expire_date = _end_of(row.started_at)
+        row.expire_date = row.started_at + _lifetime()
         self._row = row
         return row
 
@@ -99,7 +116,3 @@ class SessionStore(DatabaseStore):
         except PersonSession.DoesNotExist:
             self._row, self._session_key = None, None
         return self._row
-
-
-def _end_of(started_at: datetime) -> datetime:
-    return started_at + timedelta(days=settings.SESSION_DAYS)

@@ -8,7 +8,7 @@ from uuid import UUID
 from tenants import journal, scoping
 from tenants.journal import Actor
 from tenants.models import PersonSession
-from tenants.session_store import alive
+from tenants.session_store import alive, over
 
 # The first that fits: others call themselves Chrome and Safari too.
 _BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl")
@@ -59,7 +59,7 @@ def end_others(user_id: int, *, but: UUID | None, by: Actor) -> int:
 def forget_old() -> int:
     """Rows of sessions that are over: nobody can use them, so nobody needs them."""
     with scoping.pipeline():
-        n_gone, _ = PersonSession.objects.exclude(pk__in=alive().values("pk")).delete()
+        n_gone: int = over().delete()[0]
     return n_gone
 
 

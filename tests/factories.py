@@ -47,7 +47,7 @@ from incidents.models import (
 from incidents.states import RunState
 from safety.models import CircuitBreaker
 from tenants import scoping
-from tenants.models import Membership, Tenant, Vendor, Workflow
+from tenants.models import Invitation, Membership, Tenant, Vendor, Workflow
 from tenants.states import Idempotent, Role
 
 PASSWORD = "correct horse battery staple"
@@ -117,6 +117,17 @@ class OwnedFactory(Factory[M]):
 
 def _of_tenant(sub: type[Factory[Any]], **fields: Any) -> Any:
     return factory.SubFactory(sub, tenant=factory.SelfAttribute("..tenant"), **fields)
+
+
+class InvitationFactory(OwnedFactory[Invitation]):
+    class Meta:
+        model = Invitation
+
+    email = factory.Sequence(lambda n: f"guest{n}@example.org")
+    role = Role.OPERATOR
+    invited_by = "ann"
+    created_at = factory.LazyFunction(clock.read)
+    expires_at = factory.LazyAttribute(lambda invited: invited.created_at + timedelta(days=7))
 
 
 class VendorFactory(OwnedFactory[Vendor]):

@@ -15,6 +15,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from awfdrs_site.lib import assets, keymap
+from tenants import preferences
+from tenants.states import Density
 
 register = template.Library()
 
@@ -71,9 +73,11 @@ def bindings() -> tuple[keymap.Group, ...]:
     return keymap.groups()
 
 
-@register.simple_tag
-def keymap_table() -> list[dict[str, object]]:
-    return keymap.for_browser()
+@register.simple_tag(takes_context=True)
+def keymap_table(context: Context) -> list[dict[str, object]]:
+    """Empty for who wants no keys of a single letter (WCAG 2.1.4): then the keyboard is left alone."""
+    is_wanted = preferences.of(context.get("request")).single_keys
+    return keymap.for_browser() if is_wanted else []
 
 
 @register.filter
@@ -106,13 +110,19 @@ def left(context: Context, at: datetime) -> SafeString:
 
 @register.simple_tag
 def clock(at: datetime) -> SafeString:
-    """The time of day, in UTC, to the second."""
-    return _time(at, at.astimezone(UTC).strftime("%H:%M:%S"), "")
+    """The time of day where the person is, to the second."""
+    return _time(at, timezone.localtime(at).strftime("%H:%M:%S"), "")
 
 
 @register.simple_tag
 def exact(at: datetime) -> SafeString:
-    return _time(at, at.astimezone(UTC).strftime("%d %b %H:%M:%S"), "")
+    return _time(at, timezone.localtime(at).strftime("%d %b %H:%M:%S"), "")
+
+
+@register.simple_tag
+def zone() -> str:
+    """Where the clock of these times stands."""
+    return timezone.get_current_timezone_name()
 
 
 @register.filter
@@ -134,10 +144,16 @@ def number(value: object) -> str:
 
 @register.simple_tag(takes_context=True)
 def theme(context: Context) -> str:
-    """The theme that the person chose: light, dark or system."""
+    """The theme that the person chose: for this browser, else for all of theirs; light, dark or system."""
     request = context.get("request")
     chosen = request.COOKIES.get("theme", "") if request else ""
-    return chosen if chosen in THEMES else "system"
+    return chosen if chosen in ("system", *THEMES) else str(preferences.of(request).theme)
+
+
+@register.simple_tag(takes_context=True)
+def is_compact(context: Context) -> bool:
+    """Whether the person wants rows as low as they can be."""
+    return preferences.of(context.get("request")).density == Density.COMPACT
 
 
 @register.simple_tag(takes_context=True)

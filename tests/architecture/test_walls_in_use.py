@@ -32,6 +32,7 @@ from tests.factories import (
     EscalationFactory,
     EscalationStepFactory,
     EvidenceFactory,
+    InvitationFactory,
     MembershipFactory,
     SavedViewFactory,
     TicketFactory,
@@ -76,6 +77,7 @@ def both(acme: Tenant, globex: Tenant) -> tuple[Tenant, Tenant]:
     """Two tenants that have used the product: the same outage, told apart only by whose it is."""
     for tenant in (acme, globex):
         MembershipFactory(tenant=tenant)
+        InvitationFactory(tenant=tenant)
         key_of(tenant)
         failures = [event(run_id=f"run-{n}") for n in range(3)]
         submit_all(tenant, [*failures, event(run_id="run-0", event_type="payment.completed")])
