@@ -15,6 +15,7 @@ from actions.escalation_api import IncidentEscalations
 from actions.explain_api import RunExplain
 from actions.outlook import ABOVE
 from awfdrs_site import health
+from events import quarantine_api as quarantine
 from events.api import EventBatch
 from incidents import api as incidents
 from incidents import bulk_api as bulk
@@ -33,6 +34,9 @@ canonical: list[URLPattern] = [
     path("events", incidents.Events.as_view(), name="events"),
     path("events/batch", EventBatch.as_view(), name="event-batch"),
     path("events/<id:pk>", incidents.EventDetail.as_view(), name="event"),
+    path("quarantine", quarantine.Quarantine.as_view(), name="quarantine"),
+    path("quarantine/<id:pk>", quarantine.QuarantinedDetail.as_view(), name="quarantined"),
+    path("quarantine/<id:pk>/replay", quarantine.QuarantineReplay.as_view()),
     path("incidents", incidents.Incidents.as_view(), name="incidents"),
     path(
         "incidents/<id:pk>",

@@ -1,27 +1,26 @@
-"""The HTTP doors for events: one and many. Both only translate; `ingest.store` is the one that stores."""
+"""The HTTP doors for events: one and many. They only translate; `events.door` judges, stores and counts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any, ClassVar
 
-from django.conf import settings
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from awfdrs_site.lib import bodies, clock, metrics, strict_json
-from awfdrs_site.lib.problems import FieldError, Problem, as_dict
-from events import ingest
-from events.ingest import Submission, Verdict
-from events.validation import IncomingEvent, InvalidEvent, TenantMismatch, parse_event
+from awfdrs_site.lib import api_errors, bodies, metrics, params
+from awfdrs_site.lib.problems import Problem, as_dict
+from events import batches, door
+from events.door import Outcome, Sender
+from events.rate import Taken
+from tenants.access import Caller
 from tenants.api import TenantAPIView
 from tenants.serializers import ProblemSerializer
 
-BATCH_MOST = 1000
-_UNDER_EVENTS = 2  # {"events": [ … ]} is two levels around each item
+BATCH_INSTANCE = "/api/v1/events/batch#/events"
+LINES = "application/x-ndjson"
 
 
 class EventBody(serializers.Serializer[Any]):
@@ -65,19 +64,13 @@ class BatchSerializer(serializers.Serializer[Any]):
     dry_run = serializers.BooleanField(required=False)
 
 
-@dataclass(frozen=True)
-class Judged:
-    """One body after validation: an event, or the problem with it."""
-
-    event: IncomingEvent | None = None
-    problem: Problem | None = None
-
-
 class EventDoor(TenantAPIView):
-    """`store` opens a durable block of its own, so none is open around it."""
+    """The door opens durable blocks of its own, so none is open around it."""
 
     verbs: ClassVar[Mapping[str, str]] = {"post": "ingest"}
     drivers = frozenset({"post"})
+    taken: Taken | None = None
+    is_counted = False  # the door has what it needs to count this request
 
     @extend_schema(
         request=EventBody,
@@ -88,62 +81,45 @@ class EventDoor(TenantAPIView):
     )
     def post(self, request: Request) -> Response:
         with metrics.timed(metrics.INGESTION_SECONDS):
-            judged = self.judge(bodies.read(request._request), now=clock.now())
-            (verdict,) = self.store([judged])
-        if isinstance(verdict, Problem):
-            raise verdict
+            raw = request._request.body
+            if raw:  # without one its type says nothing
+                bodies.refuse_other_types(request._request)
+            self.is_counted = True
+            self.taken = door.admit(self.sender)
+            verdict = door.take(self.sender, raw)
         if verdict.status == "replayed":
             return Response(verdict.body(), headers={"Idempotent-Replayed": "true"})
         return self.wrote(verdict.body(), status=HTTPStatus.CREATED)
 
-    def judge(self, body: object, *, now: datetime) -> Judged:
-        try:
-            event = parse_event(
-                body,
-                tenant_id=self.caller.tenant.id,
-                now=now,
-                retention_days=settings.EVENT_RETENTION_DAYS,
-            )
-        except TenantMismatch:
-            return Judged(problem=Problem("tenant_mismatch"))
-        except InvalidEvent as invalid:
-            return Judged(problem=Problem("validation_failed", errors=invalid.errors))
-        return Judged(event=event)
-
-    def store(self, judged: Sequence[Judged]) -> list[Verdict | Problem]:
-        """The verdict or problem of each, in order; what is valid is committed."""
+    @property
+    def sender(self) -> Sender:
         correlation_id: str = self.request.correlation_id  # type: ignore[attr-defined]
-        valid = [j.event for j in judged if j.event is not None]
-        verdicts = iter(
-            ingest.store(
-                self.caller.tenant.id,
-                [Submission(event, correlation_id) for event in valid],
-                dry_run=self.is_dry_run,
-            )
-            if valid
-            else ()
-        )
-        outcomes = [_outcome(j, next(verdicts) if j.event else None) for j in judged]
-        if not self.is_dry_run:
-            self._count(judged, outcomes)
-        return outcomes
+        return Sender(self.caller, correlation_id, self.is_dry_run)
 
-    def _count(self, judged: Sequence[Judged], outcomes: Sequence[Verdict | Problem]) -> None:
-        tenant_id = str(self.caller.tenant.id)
-        for one, outcome in zip(judged, outcomes, strict=True):
-            workflow = metrics.WORKFLOWS.known(_workflow_label(one.event))
-            kind = metrics.EVENT_TYPES.known(one.event.event_type if one.event else "")
-            if isinstance(outcome, Problem):
-                metrics.EVENTS_REJECTED.labels(tenant_id, workflow, kind, outcome.code).inc()
-            elif outcome.status == "replayed":
-                metrics.DUPLICATES.labels(tenant_id).inc()
-            else:
-                metrics.EVENTS_INGESTED.labels(tenant_id, workflow, kind).inc()
+    def handle_exception(self, exc: Exception) -> Response:
+        """What the door never saw is in the books too: another type, an unknown parameter, another tenant."""
+        response: Response = super().handle_exception(exc)
+        caller: Caller | None = getattr(self, "caller", None)
+        is_ours = self.request.method == "POST" and caller is not None and caller.may("ingest")
+        if is_ours and not self.is_counted and response.status_code < 500:
+            self.is_dry_run = self.request.query_params.get("dry_run") == "true"
+            door.refuse(self.sender, api_errors.problem_for(exc))
+        return response
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kw: Any) -> Any:
+        answer = super().finalize_response(request, response, *args, **kw)
+        for name, value in (self.taken.headers if self.taken else {}).items():
+            answer[name] = value
+        return answer
 
 
 class EventBatch(EventDoor):
+    @classmethod
+    def parameters_of(cls, method: str) -> tuple[str, ...]:
+        return (*super().parameters_of(method), "atomic")
+
     @extend_schema(
-        request=BatchBody,
+        request={"application/json": BatchBody, LINES: OpenApiTypes.STR},
         responses={
             201: BatchSerializer,
             207: OpenApiResponse(BatchSerializer, "Not all of them were new."),
@@ -151,72 +127,48 @@ class EventBatch(EventDoor):
         },
     )
     def post(self, request: Request) -> Response:
+        is_atomic = params.flag(request.query_params, "atomic")
         with metrics.timed(metrics.INGESTION_SECONDS):
-            items, now = self._items(), clock.now()
-            outcomes = self.store([self._judge_item(item, now=now) for item in items])
+            outcomes = self._outcomes(request, is_atomic=is_atomic)
+        answer = self._answer(outcomes)
+        if is_atomic and answer["rejected"]:
+            raise Problem("validation_failed", "None was stored: not all are valid.", **answer)
+        all_new = answer["accepted"] == len(outcomes)
+        status = HTTPStatus.CREATED if all_new else HTTPStatus.MULTI_STATUS
+        return self.wrote(answer, status=status)
+
+    def _outcomes(self, request: Request, *, is_atomic: bool) -> list[Outcome]:
+        is_lines = request._request.content_type == LINES
+        is_packed = bodies.encoding_of(request._request) == "gzip"
+        raw = request._request.body
+        if raw:
+            bodies.refuse_other_types(
+                request._request, types=("application/json", LINES), encodings=("identity", "gzip")
+            )
+        self.is_counted = True
+        try:
+            raw = batches.unpacked(raw) if is_packed else raw
+            items = batches.items(raw, is_lines=is_lines)
+        except Problem as problem:
+            self.taken = door.admit(self.sender, is_batch=True)
+            raise door.refuse(self.sender, problem, body=raw) from None
+        self.taken = door.admit(self.sender, n=len(items), is_batch=True)
+        return door.take_all(self.sender, items, is_atomic=is_atomic)
+
+    def _answer(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         results = [self._result(index, outcome) for index, outcome in enumerate(outcomes)]
         counts = {
             status: sum(result["status"] == status for result in results)
             for status in ("accepted", "replayed", "rejected")
         }
-        all_new = counts["accepted"] == len(results)
-        status = HTTPStatus.CREATED if all_new else HTTPStatus.MULTI_STATUS
-        return self.wrote({**counts, "results": results}, status=status)
+        return {**counts, "results": results}
 
-    def _items(self) -> list[object]:
-        body = bodies.read(
-            self.request._request,
-            max_bytes=bodies.BATCH_BYTES,
-            max_depth=bodies.DEPTH + _UNDER_EVENTS,
-        )
-        items = body.get("events") if isinstance(body, dict) and body.keys() == {"events"} else None
-        if not isinstance(items, list) or not 1 <= len(items) <= BATCH_MOST:
-            detail = f"Send {{'events': [...]}} with 1 to {BATCH_MOST} events and nothing else."
-            raise Problem(
-                "validation_failed",
-                errors=[FieldError("/events", "type", detail.replace("'", '"'))],
-            )
-        return items
-
-    def _judge_item(self, item: object, *, now: datetime) -> Judged:
-        may_be_large = len(self.request._request.body) > bodies.EVENT_BYTES
-        if may_be_large and len(strict_json.canonical(item)) > bodies.EVENT_BYTES:
-            return Judged(problem=Problem("too_large"))
-        return self.judge(item, now=now)
-
-    def _result(self, index: int, outcome: Verdict | Problem) -> dict[str, Any]:
+    def _result(self, index: int, outcome: Outcome) -> dict[str, Any]:
         if isinstance(outcome, Problem):
             error = as_dict(
                 outcome,
-                instance=f"/api/v1/events/batch#/events/{index}",
-                correlation_id=self.request.correlation_id,  # type: ignore[attr-defined]
+                instance=f"{BATCH_INSTANCE}/{index}",
+                correlation_id=self.sender.correlation_id,
             )
             return {"index": index, "status": "rejected", "error": error}
         return {"index": index, "status": outcome.status, "event_id": str(outcome.event_id)}
-
-
-def _outcome(judged: Judged, verdict: Verdict | None) -> Verdict | Problem:
-    if judged.event is None or verdict is None:
-        return judged.problem or Problem("validation_failed")
-    if verdict.error == "idempotency_key_reused":
-        errors = [
-            FieldError(
-                f"/{strict_json.escape_token(name)}", "differs", "Stored with another value."
-            )
-            for name in verdict.differing
-        ]
-        return Problem("idempotency_key_reused", errors=errors)
-    if verdict.error:
-        return Problem("validation_failed", errors=[_unknown_workflow(judged.event)])
-    return verdict
-
-
-def _unknown_workflow(event: IncomingEvent) -> FieldError:
-    if event.workflow_slug:
-        detail = "This slug may not register itself."
-        return FieldError("/workflow", "unknown_workflow", detail)
-    return FieldError("/workflow_id", "unknown_workflow", "There is no such workflow.")
-
-
-def _workflow_label(event: IncomingEvent | None) -> str:
-    return str(event.workflow_id or event.workflow_slug) if event else ""

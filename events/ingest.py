@@ -1,7 +1,7 @@
 """The only way an event is stored: one `store()` for every door, one statement for any number of events."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -87,8 +87,20 @@ class Verdict:
         return {**answer, "warnings": list(self.warnings)} if self.warnings else answer
 
 
+# What a door writes in the transaction of its events: it may be called again, and undoes all by raising.
+Beside = Callable[[list[Verdict], datetime], None]
+
+
+def _nothing(_verdicts: list[Verdict], _now: datetime) -> None:
+    pass
+
+
 def store(
-    tenant_id: UUID, submissions: Sequence[Submission], *, dry_run: bool = False
+    tenant_id: UUID,
+    submissions: Sequence[Submission],
+    *,
+    dry_run: bool = False,
+    beside: Beside = _nothing,
 ) -> list[Verdict]:
     """Store what is new and answer in order; committed when it returns (dry run: rolled back).
 
@@ -96,17 +108,19 @@ def store(
     `rejected` with `error` "unknown_workflow". A missing day partition is made and the store tried again.
     """
     try:
-        return _store(tenant_id, submissions, dry_run=dry_run)
+        return _store(tenant_id, submissions, dry_run=dry_run, beside=beside)
     except IntegrityError as error:
         if _NO_PARTITION not in str(error):
             raise
     with scoping.pipeline() as now:
         pass
     partitions.make(now=now)
-    return _store(tenant_id, submissions, dry_run=dry_run)
+    return _store(tenant_id, submissions, dry_run=dry_run, beside=beside)
 
 
-def _store(tenant_id: UUID, submissions: Sequence[Submission], *, dry_run: bool) -> list[Verdict]:
+def _store(
+    tenant_id: UUID, submissions: Sequence[Submission], *, dry_run: bool, beside: Beside
+) -> list[Verdict]:
     with scoping.bound(tenant_id, durable=True) as now:
         workflows = _workflows(tenant_id, submissions, now=now)
         rows = [
@@ -119,6 +133,7 @@ def _store(tenant_id: UUID, submissions: Sequence[Submission], *, dry_run: bool)
             _verdict(row, submission, created, keys)
             for row, submission in zip(rows, submissions, strict=True)
         ]
+        beside(verdicts, now)
         failpoint("ingest.before_commit")
         if dry_run:
             transaction.set_rollback(True)

@@ -4,6 +4,10 @@ from typing import ClassVar
 
 from django.db import models
 
+from events.count_models import IngestDelta as IngestDelta
+from events.count_models import IngestHour as IngestHour
+from events.kept_models import KeptEvent as KeptEvent
+from events.quarantine_models import QuarantinedEvent as QuarantinedEvent
 from tenants.models import Tenant, TenantKey, TenantOwned, Workflow
 from tenants.querysets import TenantQuerySet
 

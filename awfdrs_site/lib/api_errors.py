@@ -22,6 +22,7 @@ from awfdrs_site.lib.problems import (
     Problem,
     as_dict,
     for_status,
+    of_body,
 )
 from awfdrs_site.lib.strict_json import MalformedJson, TooLarge, escape_token
 
@@ -140,11 +141,8 @@ def _as_refusal(exc: Exception) -> Problem | None:
     match exc:
         case Problem():
             return exc
-        case MalformedJson():
-            errors = [] if exc.pointer is None else [_unstorable(exc.pointer, exc.detail)]
-            return Problem("malformed_json", exc.detail, errors=errors)
-        case TooLarge():
-            return Problem("too_large", f"At most {exc.max_bytes} bytes are read here.")
+        case MalformedJson() | TooLarge():
+            return of_body(exc)
         case django_errors.ValidationError():
             return Problem("validation_failed", errors=_field_errors(get_error_detail(exc)))
     return None
@@ -189,10 +187,6 @@ def _by_code(exc: drf_errors.APIException) -> Problem | None:
     if isinstance(code, str) and KINDS.get(code, (0, ""))[0] == exc.status_code:
         return Problem(code)
     return None
-
-
-def _unstorable(pointer: str, detail: str) -> FieldError:
-    return FieldError(pointer=pointer, code="unstorable_text", detail=detail)
 
 
 def _field_errors(detail: object, pointer: str = "") -> Iterator[FieldError]:

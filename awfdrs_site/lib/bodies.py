@@ -32,13 +32,23 @@ def read_object(request: HttpRequest) -> dict[str, object]:
     return body
 
 
-def refuse_other_types(request: HttpRequest) -> None:
-    """JSON in UTF-8 and not packed; anything else would be a second decoder to fool."""
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding != "identity":
-        raise Problem("unsupported_media_type", "Send the body without a Content-Encoding.")
-    if request.content_type != "application/json":
-        raise Problem("unsupported_media_type", "Send the body as application/json.")
+def encoding_of(request: HttpRequest) -> str:
+    return request.headers.get("Content-Encoding", "identity").strip().lower() or "identity"
+
+
+def refuse_other_types(
+    request: HttpRequest,
+    *,
+    types: tuple[str, ...] = ("application/json",),
+    encodings: tuple[str, ...] = ("identity",),
+) -> None:
+    """JSON in UTF-8 and not packed, unless said otherwise; anything else would be a second decoder to fool."""
+    if encoding_of(request) not in encodings:
+        packed = " or with ".join(one for one in encodings if one != "identity")
+        without = f"without a Content-Encoding{f' or with {packed}' if packed else ''}"
+        raise Problem("unsupported_media_type", f"Send the body {without}.")
+    if request.content_type not in types:
+        raise Problem("unsupported_media_type", f"Send the body as {' or '.join(types)}.")
     charset = (request.content_params or {}).get("charset", "utf-8").strip("\"' ").lower()
     if charset not in ("utf-8", "utf8"):
         raise Problem("unsupported_media_type", "JSON is UTF-8.")

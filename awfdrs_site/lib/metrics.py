@@ -63,6 +63,9 @@ DUPLICATES = _counter(
 RATE_LIMITED = _counter(
     "rate_limiter_rejections_total", "Refused by a rate limit.", "tenant_id", "limit_type"
 )
+RATE_LIMITED_ALONE = _counter(
+    "rate_limiter_fallbacks_total", "Judged by a process alone: Redis did not answer."
+)
 SAFETY_LIMITS = _counter(
     "safety_limits_exceeded_total", "Actions held by a limit.", "tenant_id", "limit_type"
 )

@@ -17,6 +17,7 @@ from awfdrs_site.lib.pagination import PAGE_SIZE, PAGE_SIZE_MOST
 _PLAIN: dict[str, tuple[Any, str]] = {
     "tenant_id": (OpenApiTypes.UUID, "Only the caller's own tenant."),
     "dry_run": (OpenApiTypes.BOOL, "Evaluate and answer the same, change nothing."),
+    "atomic": (OpenApiTypes.BOOL, "All events or none: with one that is not valid, 422."),
     "page": ({"type": "integer", "minimum": 1}, "Page number, from 1."),
     "cursor": (OpenApiTypes.STR, "From `next` or `previous` of this list, for deep paging."),
     "ordering": (OpenApiTypes.STR, "What the list is ordered by; with a - it descends."),

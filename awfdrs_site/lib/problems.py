@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import ceil
 
+from awfdrs_site.lib.strict_json import MalformedJson, TooLarge
+
 KINDS: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be read"),
     "malformed_json": (400, "The body is not strict JSON"),
@@ -25,6 +27,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "unsupported_media_type": (415, "The body is of an unsupported type"),
     "idempotency_key_reused": (422, "The idempotency key belongs to other content"),
     "validation_failed": (422, "The content is not valid"),
+    "batch_refused": (422, "Other events of the batch are not valid"),
     "rate_limited": (429, "Too many requests"),
     "internal_error": (500, "Something broke on our side"),
     "backlog": (503, "Too many events wait to be digested"),
@@ -82,6 +85,15 @@ class Problem(Exception):
         if retry_after is not None:
             self.extra["retry_after"] = max(1, ceil(retry_after))
         super().__init__(self.detail)
+
+
+def of_body(refusal: MalformedJson | TooLarge) -> Problem:
+    """What strict reading refused, as the problem that is answered."""
+    if isinstance(refusal, TooLarge):
+        return Problem("too_large", f"At most {refusal.max_bytes} bytes are read here.")
+    at = refusal.pointer
+    errors = [] if at is None else [FieldError(at, "unstorable_text", refusal.detail)]
+    return Problem("malformed_json", refusal.detail, errors=errors)
 
 
 def as_dict(problem: Problem, *, instance: str, correlation_id: str) -> dict[str, object]:

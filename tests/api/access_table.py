@@ -51,6 +51,11 @@ API: dict[tuple[str, str], Row] = {
         },
     ),
     ("GET", "events/<id:pk>"): Row("view", of="event"),
+    ("GET", "quarantine"): Row("view"),
+    ("GET", "quarantine/<id:pk>"): Row("view", of="quarantined"),
+    ("POST", "quarantine/<id:pk>/replay"): Row(
+        "act", of="quarantined", body={"patch": {"event_type": "payment.failed"}}
+    ),
     ("GET", "incidents"): Row("view"),
     ("GET", "incidents/<id:pk>"): Row("view", of="incident"),
     ("GET", "incidents/<id:pk>/events"): Row("view", of="incident"),

@@ -22,7 +22,9 @@ from tests.factories import (
     CampaignFactory,
     DecisionFactory,
     DeliveryFactory,
+    EvidenceFactory,
     IncidentFactory,
+    QuarantinedEventFactory,
     RunFactory,
     VendorFactory,
     WorkflowFactory,
@@ -90,16 +92,16 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
         tenant=tenant, incident=incident, status="failed", subject=word, error=word
     )
     awaiting = _asked(awaiting)
-    return Things(
     stepped = IncidentFactory(**common, title=f"{word} was escalated")
     refused = QuarantinedEventFactory(tenant=tenant, detail=word)
+    return Things(
         tenant,
         {
             "incident": incident.pk,
             "closed_incident": closed.pk,
-            "run": run.pk,
             "stepped_incident": stepped.pk,
             "bulk_job": _stepped_on(stepped, word),
+            "run": run.pk,
             "pending_action": pending.pk,
             "sent_action": sent.pk,
             "awaiting_action": awaiting.pk,
@@ -108,6 +110,8 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
             "reversible_action": reversible.pk,
             "failed_delivery": told.pk,
             "event": reported.event_id,
+            "evidence": EvidenceFactory(tenant=tenant, incident=incident, claim=word).pk,
+            "quarantined": refused.pk,
             "vendor": vendor.pk,
             "workflow": workflow.pk,
             "kill_switch": switch.pk,
@@ -116,8 +120,6 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
     )
 
 
-def _asked(action: Action) -> Any:
-    with scoping.bound(action.tenant_id) as now:
 def _stepped_on(incident: Incident, word: str) -> UUID:
     """Somebody has escalated it, and acknowledged it as one of many: both can be taken back."""
     by, tenant_id = Actor("user", "0", word), incident.tenant_id
@@ -135,6 +137,8 @@ def _stepped_on(incident: Incident, word: str) -> UUID:
     return job.pk
 
 
+def _asked(action: Action) -> Any:
+    with scoping.bound(action.tenant_id) as now:
         approvals.ask([action], by=SYSTEM, now=now)
     return action
 

@@ -32,9 +32,10 @@ from tests.factories import (
     EscalationFactory,
     EscalationStepFactory,
     EvidenceFactory,
+    IngestDeltaFactory,
     InvitationFactory,
     MembershipFactory,
-    SavedViewFactory,
+    QuarantinedEventFactory,
     TicketFactory,
     UndoFactory,
 )
@@ -44,6 +45,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # Partitions are read through their parents; these two hold rows only while something is under way or refused.
 _EMPTY_AFTER_USE = {
     "events_pendingevent",
+    "events_ingesthour",
+    "events_keptevent",
     "incidents_outcomerule",
     "incidents_signaturealias",
     "incidents_template",
@@ -61,7 +64,8 @@ _REMEDIATION = (
     DeliveryFactory,
     EscalationStepFactory,
     EscalationFactory,
-    SavedViewFactory,
+    IngestDeltaFactory,
+    QuarantinedEventFactory,
     TicketFactory,
     BulkItemFactory,
     UndoFactory,

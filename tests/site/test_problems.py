@@ -27,6 +27,7 @@ def test_every_code_of_the_contract_has_its_status() -> None:
         "unsupported_media_type": 415,
         "idempotency_key_reused": 422,
         "validation_failed": 422,
+        "batch_refused": 422,
         "rate_limited": 429,
         "internal_error": 500,
         "backlog": 503,
