@@ -6,14 +6,11 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-_SECRET_WORDS = ("secret", "password", "authorization", "token", "cookie", "api_key")
+from awfdrs_site.lib import scrubbing
 
 
 def _hide_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    for key in event:
-        if any(word in key.lower() for word in _SECRET_WORDS):
-            event[key] = "[hidden]"
-    return event
+    return scrubbing.named(dict(event))
 
 
 def _original_names(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -29,7 +26,6 @@ _SHARED: list[Any] = [
     structlog.stdlib.ExtraAdder(),
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
-    _hide_secrets,
 ]
 
 
@@ -45,6 +41,7 @@ def json_formatter() -> logging.Formatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             _original_names,
+            _hide_secrets,  # last: nothing is added behind it
             structlog.processors.JSONRenderer(),
         ],
     )
