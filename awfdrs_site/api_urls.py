@@ -99,10 +99,10 @@ canonical: list[URLPattern] = [
     path("vendors/<id:pk>/breaker", safety.VendorBreaker.as_view()),
     path("kill-switches", safety.KillSwitches.as_view(above=holding.ABOVE), name="kill-switches"),
     path("kill-switches/<id:pk>/lift", safety.KillSwitchLift.as_view(above=holding.ABOVE)),
+    path("changes", Changes.as_view(), name="changes"),
     path("outcome-rules", OutcomeRules.as_view(), name="outcome-rules"),
     path("rules/effective", safety.EffectiveRules.as_view(), name="rules-effective"),
 ]
-    path("changes", Changes.as_view(), name="changes"),
 # The same views again, not a redirect: a POST would lose its body.
 slashed = [path(f"{route.pattern}/", route.callback) for route in canonical]
 

@@ -48,7 +48,7 @@ def redis_answers() -> Finding:
 def workers_answer() -> Finding:
     from awfdrs_site.celery import app
 
-    names = [next(iter(one)) for one in app.control.ping(timeout=PING_SECONDS)]
+    names = [next(iter(one)) for one in app.control.ping(timeout=PING_SECONDS) or ()]
     return found(
         is_well=bool(names),
         says=f"{len(names)} workers answer.",

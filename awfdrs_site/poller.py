@@ -23,6 +23,7 @@ EVERY_SECONDS = 1.0
 SELDOM_SECONDS = 30.0
 GATHER_SECONDS = 0.03  # places that calls leave within it are filled by one claim
 QUESTIONS_AT_ONCE = 4  # of AT_ONCE
+LETTERS_AT_ONCE = 2  # of AT_ONCE
 AT_ONCE = 16  # calls under way per worker process; each may wait its whole deadline
 SPARE = 4  # of them for tenants for whom nothing is under way
 
@@ -116,7 +117,6 @@ def send_due() -> int:
     return outbox.send_due(limit=room, submit=calls.submit) if room > 0 else 0
 
 
-def sweeps(
 def write_letters() -> int:
     """Letters with a link to get in: a slow mail server holds up no sweep."""
     from tenants import letters
@@ -125,6 +125,7 @@ def write_letters() -> int:
     return letters.send_due(limit=room, submit=calls.submit) if room > 0 else 0
 
 
+def sweeps(
     *, run_due: Callable[[], int] = run_due, send_due: Callable[[], int] = send_due
 ) -> list[Callable[[], int]]:
     """Everything the worker does, in the way of an event."""
@@ -185,16 +186,11 @@ def sweep_once(every: Sequence[Callable[[], int]]) -> int:
         try:
             found += sweep()
         except Exception as error:
-            logger.exception("sweep %s failed", name := _name_of(sweep))
+            logger.exception("sweep %s failed", name := failures.name_of(sweep))
             failures.note(name, error)
         finally:
             close_old_connections()
     return found
-
-
-def _name_of(sweep: Callable[[], int]) -> str:
-    verb = sweep.func if isinstance(sweep, partial) else sweep
-    return f"{verb.__module__}.{getattr(verb, '__qualname__', verb)}"
 
 
 class Poller(bootsteps.StartStopStep):

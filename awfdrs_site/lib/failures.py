@@ -6,8 +6,9 @@ Noting one asks no database: whoever failed may stand in a broken transaction.
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -35,6 +36,12 @@ _noted: dict[tuple[str, str], float] = {}
 def note(where: str, error: BaseException) -> None:
     """Keep it for the next report, unless one of its kind was noted within the minute."""
     _keep(Failure(where, type(error).__name__, _place(error), tenant_of(error)))
+
+
+def name_of(verb: Callable[..., object]) -> str:
+    """What a sweep, or what it does with an item, is called."""
+    plain = verb.func if isinstance(verb, partial) else verb
+    return f"{plain.__module__}.{getattr(plain, '__qualname__', plain)}"
 
 
 def note_missed(what: str) -> None:

@@ -17,7 +17,7 @@ def each(items: Iterable[tuple[Any, ...]], do: Callable[..., object]) -> int:
             do(*item)
         except Exception as error:
             logger.exception("sweep item %s failed", item)
-            failures.note(f"{do.__module__}.{getattr(do, '__qualname__', '')}", error)
+            failures.note(failures.name_of(do), error)
         else:
             done += 1
     return done
