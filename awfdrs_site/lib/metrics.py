@@ -83,11 +83,11 @@ REDIS_EPOCHS = _counter(
 LOG_LINES_DROPPED = _counter(
     "log_lines_dropped_total", "Log lines that found their queue full: nobody reads the log."
 )
-AI_CALLS = _counter(
-    "ai_api_calls_total", "Calls to a model: none, the analyst is offline.", "model"
-)
 LEASE_EXPIRIES = _counter(
     "lease_expiries_total", "Work taken over because who held it did not end in time.", "kind"
+)
+AI_CALLS = _counter(
+    "ai_api_calls_total", "Calls to a model: none, the analyst is offline.", "model"
 )
 AI_COST = _counter("ai_cost_dollars_total", "Spent on models: nothing.", "model")
 
