@@ -23,7 +23,7 @@ WATCH := make=$$PPID server=$$$$; catches() { grep '^SigCgt' /proc/$$make/status
 			kill -TERM $$server ) </dev/null >/dev/null 2>&1 & ); \
 	fi
 
-.PHONY: help run dev test check fmt faults bench-grouping bench-digest bench-console bench-actions browser
+.PHONY: help run dev test check fmt faults bench-grouping bench-digest bench-console bench-actions bench-analysis browser
 .DEFAULT_GOAL := help
 
 help:
@@ -73,6 +73,10 @@ bench-digest: $(INSTALLED) ## events a second from the inbox to incidents; ARGS=
 
 bench-console: $(INSTALLED) ## lists, details, moves at a million events; ARGS="--plans" shows what is slow
 	@$(ALONE) $(PYTHON) -m tests.bench.console $(ARGS)
+
+bench-analysis: $(INSTALLED) ## causes named of generated outages, categories of labelled failures, and what they cost
+	@$(ALONE) $(PYTHON) -m tests.bench.analysis $(ARGS)
+	@$(ALONE) FAILURES="$(FAILURES)" $(PYTHON) -m tests.bench.labels
 
 bench-actions: $(INSTALLED) ## a thousand retries due at once, and what a claim costs beside many that wait
 	@$(ALONE) $(PYTHON) -m tests.bench.actions $(ARGS)

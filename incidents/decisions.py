@@ -124,7 +124,11 @@ def _known_by(classification: dict[str, Any]) -> str:
     """Where the category comes from, in words."""
     how, _, name = str(classification.get("rule", "")).partition(":")
     plain = name.replace("_", " ")
-    known = {"code": f"error code {name}", "text": f"the message reads as {plain}"}
+    known = {
+        "code": f"error code {name}",
+        "text": f"the message reads as {plain}",
+        "labels": f"people called failures like it {plain}",
+    }
     return known.get(how, "nothing known matches")
 
 

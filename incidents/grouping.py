@@ -10,7 +10,8 @@ from uuid import UUID
 from django.db import connection
 
 from awfdrs_site.lib.ids import uuid7
-from incidents import judging, lifecycle, signature
+from incidents import judging, labels, lifecycle, signature
+from incidents.analysis.bayes import Model
 from incidents.models import Incident
 from incidents.querysets import IncidentQuerySet
 from incidents.reading import Reading
@@ -73,6 +74,7 @@ def group(
     """The incident of every signature in the batch, opened or bumped, with its row locked."""
     closed = _latest_closed(tenant_id, list(groups))
     known = rules.overrides(tenant_id) if groups else []
+    learned = labels.learned(tenant_id) if groups else None
     absorbed: dict[str, UUID] = {}
     rows: list[dict[str, Any]] = []
     for hash_, readings in sorted(groups.items()):
@@ -80,7 +82,7 @@ def group(
         if before is not None and _belongs_to_closed(before, readings, now=now):
             absorbed[hash_] = _absorb(before, readings, now=now)
         else:
-            rows.append(_row(tenant_id, hash_, readings, vendors, known, before, now=now))
+            rows.append(_row(tenant_id, hash_, readings, vendors, known, learned, before, now=now))
     opened = _upsert(rows)
     for row in rows:
         if row["previous_id"] and opened.get(UUID(row["id"])):
@@ -162,6 +164,7 @@ def _row(
     readings: Sequence[Reading],
     vendors: Mapping[str, Vendor],
     known: Sequence[Override],
+    learned: Model | None,
     before: Incident | None,
     *,
     now: datetime,
@@ -170,7 +173,7 @@ def _row(
     facts, grouped_by = first.facts, first.signature
     assert grouped_by is not None
     described = _as_before(before) if before is not None and grouped_by.hash != hash_ else {}
-    found, in_force = judging.judge(tenant_id, facts, known)
+    found, in_force = judging.judge(tenant_id, facts, known, learned)
     ruled = "severity" in in_force.values and not in_force.values["severity"].source.startswith(
         "built"
     )

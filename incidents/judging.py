@@ -5,7 +5,8 @@ from uuid import UUID
 
 from django.conf import settings
 
-from incidents.analysis import port
+from incidents.analysis import bayes, classify, port
+from incidents.analysis.bayes import Model
 from incidents.analysis.classify import Classification
 from incidents.analysis.facts import Facts
 from incidents.models import Incident
@@ -15,15 +16,13 @@ from safety.effective import Effective, Override
 
 
 def judge(
-    tenant_id: UUID, facts: Facts, known: Sequence[Override]
+    tenant_id: UUID, facts: Facts, known: Sequence[Override], learned: Model | None = None
 ) -> tuple[Classification, Effective]:
-    """What the failure is found to be, and the rules in force for that."""
-    code = rules.rulebook().codes.get(facts.error_code)
-    found = port.analyst(mode=settings.AI_MODE).classify(
-        facts,
-        code_category=code.category if code else None,
-        code_severity=str(code.values["severity"]) if code else None,
-    )
+    """What the failure is found to be, and the rules in force for that.
+
+    `learned` is what people's labels teach; without it, the rules alone say.
+    """
+    found = _classified(facts, learned)
     in_force = rules.effective_for(
         tenant_id=tenant_id,
         workflow=facts.workflow,
@@ -33,6 +32,22 @@ def judge(
         known=known,
     )
     return found, in_force
+
+
+def _classified(facts: Facts, learned: Model | None) -> Classification:
+    """A known code is certain in any case; reading words and labels can be switched off."""
+    code = rules.rulebook().codes.get(facts.error_code)
+    category = code.category if code else None
+    severity = str(code.values["severity"]) if code else None
+    if not settings.ENABLE_AI_DETECTION and not category:
+        return classify.unknown(severity=severity, because="ENABLE_AI_DETECTION is off")
+    found = port.analyst(mode=settings.AI_MODE).classify(
+        facts, code_category=category, code_severity=severity
+    )
+    if learned is None or found.is_certain:
+        return found
+    guess = bayes.guess(learned, bayes.features(facts, rule=found.rule))
+    return classify.relearned(found, guess)
 
 
 def own_categories(

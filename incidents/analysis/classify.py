@@ -1,8 +1,9 @@
 """The only place that says what kind of failure it is: by its code, else by its words."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from incidents.analysis.bayes import Guess
 from incidents.analysis.build_rules import BUILD_RULES
 from incidents.analysis.facts import Facts
 from incidents.analysis.runtime_rules import RUNTIME_RULES
@@ -12,6 +13,7 @@ from incidents.wording import humanised
 
 TEXT_RULES = (*RUNTIME_RULES, *BUILD_RULES)  # the first that finds its words decides
 UNKNOWN_CONFIDENCE = 0.3
+EVEN = 0.5  # a guess less likely than not says nothing
 NAME_CONFIDENCE = 0.6  # the event's name alone never runs anything unattended
 _CODE_LIMIT = 255
 _EXCERPT_LIMIT = 80
@@ -54,14 +56,36 @@ def classify(
         for field, text in said:
             if found := rule.pattern.search(text):
                 return _matched(rule, field=field, excerpt=found[0], severity=code_severity)
+    return unknown(severity=code_severity)
+
+
+def unknown(*, severity: str | None, because: str = "no rule knows these words") -> Classification:
     return Classification(
         category=UNKNOWN,
-        severity=code_severity or "medium",
+        severity=severity or "medium",
         confidence=UNKNOWN_CONFIDENCE,
         is_certain=False,
         rule="none",
-        evidence=("no rule knows these words",),
+        evidence=(because,),
         retryable_hint=False,
+    )
+
+
+def relearned(found: Classification, guess: Guess | None) -> Classification:
+    """What people called failures like it, where that is surer than the rules; a code's word stands.
+
+    What a rule knows to be lasting stays so: a retry meets the same wall, whatever it is called.
+    """
+    if guess is None or found.is_certain or guess.confidence <= max(found.confidence, EVEN):
+        return found
+    is_lasting = found.category in RETRYABLE and not found.retryable_hint
+    return replace(
+        found,
+        category=guess.label,
+        confidence=round(guess.confidence, 3),
+        rule=f"labels:{guess.label}",
+        evidence=(f"{guess.n} confirmed labels; {', '.join(guess.votes)}",),
+        retryable_hint=guess.label in RETRYABLE and not is_lasting,
     )
 
 
