@@ -24,6 +24,7 @@ from incidents.presentation.list_shapes import (
     Recovered,
     SavedLine,
 )
+from incidents.query_keys import KEYS
 from tenants.models import JournalEntry
 
 DAY = timedelta(hours=24)
@@ -156,4 +157,5 @@ def _mistake(text: str, wrong: QueryError) -> Mistake:
         before=text[:place],
         here=text[place : place + 1],
         after=text[place + 1 :],
+        keys=tuple((key.name, key.hint) for key in KEYS.values()),
     )

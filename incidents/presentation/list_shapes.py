@@ -16,6 +16,15 @@ class Chip:
 
 
 @dataclass(frozen=True)
+class Narrow:
+    """A property of a row, and the condition that narrows a view to it."""
+
+    label: str
+    token: str
+    url: str
+
+
+@dataclass(frozen=True)
 class Mistake:
     """Where a query cannot be read: the text around the column, and what was expected there."""
 
@@ -24,6 +33,7 @@ class Mistake:
     before: str
     here: str
     after: str
+    keys: tuple[tuple[str, str], ...]  # what may be asked, and how a value looks
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
+from awfdrs_site.lib import query
 from incidents import snoozing
 from incidents.models import Incident
+from incidents.presentation.addresses import listed
 from incidents.presentation.figures import Chart
+from incidents.presentation.list_shapes import Narrow
 from incidents.presentation.shapes import Ledger, NextStep, Outlook, Pill, Row
 from incidents.states import OPEN, Choice, Status
 from safety.models import CircuitBreaker
@@ -56,8 +60,21 @@ def row(
         assignee=_name_of(incident),
         version=incident.version,
         chart=chart,
+        narrows=_narrows(incident),
         is_gone=is_gone,
     )
+
+
+def _narrows(incident: Incident) -> tuple[Narrow, ...]:
+    """What a click on the row's properties asks for."""
+    workflow = _narrow("workflow", incident.workflow.slug)
+    return (workflow, _narrow("vendor", incident.vendor.name)) if incident.vendor else (workflow,)
+
+
+@lru_cache(maxsize=2000)
+def _narrow(key: str, value: str) -> Narrow:
+    token = query.token(key, value)
+    return Narrow(value, token, listed(tab="open", q=token))
 
 
 def pill(incident: Incident, around: Surroundings) -> Pill:

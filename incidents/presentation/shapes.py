@@ -16,6 +16,7 @@ from incidents.presentation.figures import (
     Span,
     UpTo,
 )
+from incidents.presentation.list_shapes import Narrow
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class Row:
     assignee: str
     version: int
     chart: Chart | None = None
+    narrows: tuple[Narrow, ...] = ()
     is_gone: bool = False  # left the filter while the page was open: dims, and stays where it is
 
 

@@ -1,0 +1,76 @@
+"""The query box in a browser: completed by keyboard, filled by clicks, and never a trap."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import AXE, SignIn
+from tests.browser.test_accessibility import RULES, RUN
+from tests.support.console import World, report
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+
+@pytest.fixture
+def desk(cast: World, sign_in: SignIn) -> Page:
+    for name, vendor in (("billing", "stripe"), ("shipping", "fedex")):
+        report(cast.acme, workflow=name, vendor=vendor, error_code=f"{name}_failed", runs=[name])
+    page = sign_in(cast.alice)
+    page.add_init_script(path=AXE)
+    page.goto("/incidents/?tab=open")
+    return page
+
+
+def test_keys_and_values_are_completed_and_asked_by_keyboard_alone(desk: Page) -> None:
+    desk.keyboard.press("/")
+    desk.keyboard.type("work")
+    expect(desk.locator("#q-options [role=option]")).to_contain_text(["workflow:"])
+    desk.keyboard.press("Tab")
+    expect(desk.locator("#q")).to_have_value("workflow:")
+    expect(desk.locator("#q-options [role=option]")).to_have_count(2)
+    desk.keyboard.press("ArrowDown")
+    desk.keyboard.press("ArrowDown")
+    expect(desk.locator("#q")).to_have_attribute("aria-activedescendant", "q-option-2")
+    assert desk.evaluate(RUN, RULES) == []
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#q")).to_have_value("workflow:shipping ")
+    desk.keyboard.press("Escape")
+    expect(desk.locator("#q-options")).to_be_hidden()
+    desk.keyboard.press("Enter")
+    expect(desk).to_have_url(re.compile(r"q=workflow%3Ashipping"))
+    expect(desk.locator(".row")).to_have_count(1)
+
+
+def test_a_click_on_a_property_narrows_the_view_and_an_alt_click_leaves_it_out(desk: Page) -> None:
+    desk.locator(".narrows", has_text="stripe").click()
+    expect(desk.locator(".chip")).to_have_text(re.compile("vendor:stripe"))
+    expect(desk.locator(".row")).to_have_count(1)
+    desk.locator(".chip").click()
+    expect(desk.locator(".row")).to_have_count(2)
+    desk.keyboard.press("f")
+    dialog = desk.locator("dialog")
+    expect(dialog).to_contain_text("Filter by values")
+    assert desk.evaluate(RUN, RULES) == []
+    dialog.locator(".facet", has_text="fedex").click(modifiers=["Alt"])
+    expect(desk.locator("#q")).to_have_value("-vendor:fedex")
+    expect(desk.locator(".row .narrows").nth(1)).to_have_text("stripe")
+
+
+def test_hours_mistakes_and_saved_views_are_fine_to_read_and_stay_where_they_are(
+    desk: Page,
+) -> None:
+    expect(desk.locator(".histogram-plot")).to_be_visible()
+    below = desk.locator("#incidents").bounding_box()
+    desk.goto("/incidents/?tab=open&q=severity:purple")
+    expect(desk.locator(".mistake mark")).to_have_text("p")
+    assert desk.evaluate(RUN, RULES) == []
+    desk.goto("/incidents/?tab=open")
+    desk.get_by_role("link", name="Save this view").click()
+    desk.get_by_label("Name").fill("Everything")
+    desk.get_by_role("button", name="Save view").click()
+    expect(desk.locator(".saved .count")).to_have_text("2")
+    assert desk.locator("#incidents").bounding_box() == below  # the panel had its place already
+    assert desk.evaluate(RUN, RULES) == []
+    desk.goto("/incidents/views/")
+    assert desk.evaluate(RUN, RULES) == []
