@@ -79,10 +79,10 @@ def undo_job(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> 
     except ChangedSince as changed:
         toast = Toast(str(changed), "bad")
         if htmx.is_htmx(request):
-            return htmx.told(request, toast=toast, status=409)
+            return htmx.told(toast=toast, status=409)
         return htmx.go(request, page, toast=toast)
     if htmx.is_htmx(request):
-        return htmx.told(request, toast=Toast(text))
+        return htmx.told(toast=Toast(text))
     return htmx.go(request, htmx.back_to(request, page), toast=Toast(text))
 
 
@@ -137,7 +137,7 @@ def _asking(
 ) -> HttpResponse:
     said: Mapping[str, Any] = getattr(form, "cleaned_data", {})
     n_chosen = 0
-    if said.get("verb") and (said.get("all") or said.get("ids")):
+    if said.get("verb") and (said.get("ids") or (said.get("all") and said.get("through"))):
         try:
             n_chosen = _rows(request, form, above).order_by().count()
         except UnknownIncident as unknown:
@@ -156,7 +156,8 @@ def _asking(
         "now": clock.now(),
     }
     if htmx.is_htmx(request) and not n_chosen:
-        return htmx.told(request, toast=Toast("Select incidents first.", "bad"), status=422)
+        why = next(iter(form.errors.values()), ["Select incidents first."])[0]
+        return htmx.told(toast=Toast(str(why), "bad"), status=422)
     if htmx.is_htmx(request):
         return render(request, "incidents/_bulk_ask.html", context, status=status)
     return render(request, "incidents/bulk_ask.html", context, status=status)
@@ -172,7 +173,7 @@ def _told(request: TenantRequest, job: BulkJob, form: BulkForm) -> HttpResponse:
     undo_url = reverse("incidents:bulk-undo", args=[job.pk]) if said.done else ""
     toast = Toast(text, "bad" if failed else "good", undo=undo_url)
     if htmx.is_htmx(request):
-        return htmx.told(request, toast=toast, **{"selection:done": {}})
+        return htmx.trigger(htmx.told(toast=toast), "selection:done", {})
     return htmx.go(request, view_of(form.cleaned_data["view"]), toast=toast)
 
 

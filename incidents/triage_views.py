@@ -29,10 +29,11 @@ PAGE = ("GET", "HEAD", "POST")
 @requires("assign")
 def assign(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> HttpResponse:
     incident = get(request, pk)
-    who = {"tenant_id": request.tenant.id, "me": request.caller.user_id}
-    if request.method != "POST":
-        return _page(request, "assign", incident, AssignForm(**who))
-    form, said = AssignForm(request.POST, **who), _said(request)
+    given = request.POST if request.method == "POST" else None
+    form = AssignForm(given, tenant_id=request.tenant.id, me=request.caller.user_id)
+    if given is None:
+        return _page(request, "assign", incident, form)
+    said = _said(request)
     if not form.is_valid():
         return _page(request, "assign", incident, form, status=422)
     to = form.cleaned_data["assignee"]
@@ -134,7 +135,7 @@ def _taken_back(request: TenantRequest, act: Callable[[], str]) -> HttpResponse:
 
 def _say(request: TenantRequest, toast: Toast, *, status: int = 200) -> HttpResponse:
     if htmx.is_htmx(request):
-        return htmx.told(request, toast=toast, status=status)
+        return htmx.told(toast=toast, status=status)
     return htmx.go(request, htmx.back_to(request, reverse("incidents:list")), toast=toast)
 
 

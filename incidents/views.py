@@ -75,7 +75,7 @@ def _move(
         return answer(
             request, incident, above, Toast("Say why, in at most 4,000 characters.", "bad"), 422
         )
-    said = {"by": request.caller.actor, "now": clock.now()}
+    said: dict[str, Any] = {"by": request.caller.actor, "now": clock.now()}
     waives = bool(form.cleaned_data.get("waive_unrecovered"))
     try:
         left = undo.remembered(

@@ -30,9 +30,7 @@ def target_id(request: HttpRequest) -> str:
 
 def say(response: HttpResponse, toast: Toast) -> HttpResponse:
     """Let the page show `toast` once this answer has arrived."""
-    return trigger(
-        response, "toast", {"text": toast.text, "kind": toast.kind, "undo": toast.undo}
-    )
+    return trigger(response, "toast", {"text": toast.text, "kind": toast.kind, "undo": toast.undo})
 
 
 def trigger(response: HttpResponse, name: str, detail: dict[str, Any]) -> HttpResponse:
@@ -72,9 +70,6 @@ def back_to(request: HttpRequest, fallback: str) -> str:
     return wanted if is_ours else fallback
 
 
-def told(request: HttpRequest, *, toast: Toast, status: int = 200, **events: Any) -> HttpResponse:
-    """Nothing to swap in: the page says the toast, hears the events and reads again what it shows."""
-    response = say(HttpResponse(status=status), toast)
-    for name, detail in {"page:stale": {}, **events}.items():
-        trigger(response, name, detail)
-    return response
+def told(*, toast: Toast, status: int = 200) -> HttpResponse:
+    """Nothing to swap in: the page says the toast and reads again what it shows."""
+    return trigger(say(HttpResponse(status=status), toast), "page:stale", {})
