@@ -14,6 +14,7 @@ from tenants.access import TenantRequest, requires
 from tenants.members import MemberRefused
 from tenants.models import Invitation, Membership
 from tenants.settings_forms import InviteForm, RoleForm
+from tenants.states import Role
 
 MOST = 1000  # more members than that nobody reads on one page
 
@@ -87,7 +88,7 @@ def _shown(request: TenantRequest, form: InviteForm) -> dict[str, object]:
     return {
         "members": mine.order_by("user__first_name", "user__username", "pk")[:MOST],
         "invitations": invited.order_by("-created_at", "pk")[:MOST],
-        "roles": form.fields["role"].choices,  # type: ignore[attr-defined]
+        "roles": Role.choices,
         "form": form,
         "at": "members",
     }

@@ -301,7 +301,8 @@ def test_staff_make_people_who_can_sign_in(office: Client) -> None:
     }
     assert send(office, "auth_user_add", **sent).status_code == 302
     carol = User.objects.get(username="carol")
-    assert Client().login(username="carol", password=PASSWORD)
+    typed = {"username": "carol", "password": PASSWORD}
+    assert Client().post(reverse("tenants:sign-in"), typed).status_code == 302
     assert not carol.is_staff
     password = reverse("admin:auth_user_password_change", args=[carol.pk])
     other = {"password1": PASSWORD + "2", "password2": PASSWORD + "2", "usable_password": "true"}
