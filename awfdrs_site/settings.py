@@ -1,5 +1,6 @@
 """The only place that reads the environment: every setting of docs/operations.md, checked at start."""
 
+import base64
 import ipaddress
 import re
 from datetime import timedelta
@@ -42,6 +43,19 @@ def _share(name: str, default: float) -> float:
     return value
 
 
+def _key_ring(name: str, default: str = "") -> str:
+    """One or more keys, separated by commas; the value is never shown."""
+    text: str = env.str(name, default=default)
+    for encoded in filter(None, text.split(",")):
+        try:
+            size = len(base64.b64decode(encoded.strip(), altchars=b"-_", validate=True))
+        except ValueError:
+            size = 0
+        if size != 32:
+            raise ImproperlyConfigured(f"{name} must be 32 random bytes in URL-safe base64.")
+    return text
+
+
 def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     try:
         return [ipaddress.ip_network(part.strip()) for part in env.list(name, default=[]) if part]
@@ -71,12 +85,12 @@ _PLAIN_HTTP = DEBUG or EMBEDDED or _flag("PLAIN_HTTP", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default=_secrets.get("SECRET_KEY", ""))
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("SECRET_KEY must be set to at least 50 random characters.")
-ENCRYPTION_KEY = env.str("ENCRYPTION_KEY", default=_secrets.get("ENCRYPTION_KEY", ""))
+ENCRYPTION_KEY = _key_ring("ENCRYPTION_KEY", default=_secrets.get("ENCRYPTION_KEY", ""))
 if not ENCRYPTION_KEY:
     raise ImproperlyConfigured("ENCRYPTION_KEY must be 32 random bytes in URL-safe base64.")
-ENCRYPTION_KEYS_OLD = env.str("ENCRYPTION_KEYS_OLD", default="")
-AUDIT_KEY = env.str("AUDIT_KEY", default=_secrets.get("AUDIT_KEY", ""))
-AUDIT_KEYS_OLD = env.str("AUDIT_KEYS_OLD", default="")
+ENCRYPTION_KEYS_OLD = _key_ring("ENCRYPTION_KEYS_OLD")
+AUDIT_KEY = _key_ring("AUDIT_KEY", default=_secrets.get("AUDIT_KEY", ""))
+AUDIT_KEYS_OLD = _key_ring("AUDIT_KEYS_OLD")
 METRICS_TOKEN = env.str("METRICS_TOKEN", default=_secrets.get("METRICS_TOKEN", ""))
 
 PORT = _whole("PORT", 8000, least=1)

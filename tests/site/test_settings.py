@@ -39,6 +39,8 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         ("ENABLE_AUTO_RETRY", "maybe", "ENABLE_AUTO_RETRY must be true or false"),
         ("OUTBOUND_ALLOW_CIDRS", "everywhere", "OUTBOUND_ALLOW_CIDRS must list networks"),
         ("SECRET_KEY", "short", "SECRET_KEY must be set to at least 50"),
+        ("ENCRYPTION_KEY", "c2hvcnQ=", "ENCRYPTION_KEY must be 32 random bytes"),
+        ("AUDIT_KEY", "no base64!", "AUDIT_KEY must be 32 random bytes"),
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL must be"),
         ("PUBLIC_URL", "awfdrs.example.org", "PUBLIC_URL must be an address"),
         ("AWF_FAILPOINTS", "ingest.before_commit=raise", "not in production"),
