@@ -16,7 +16,7 @@ from awfdrs_site.lib.pagination import Listing
 from awfdrs_site.lib.problems import Problem
 from events.api import EventDoor
 from events.models import Event
-from incidents import aliases, analysing, evidence, keeping, lifecycle, undo
+from incidents import aliases, analysing, evidence, keeping, lifecycle, remedies, undo
 from incidents.lifecycle import ChangedSince, StaleVersion, TransitionRefused, UnrecoveredRuns
 from incidents.models import Decision, EventLink, Incident
 from incidents.presentation.shapes import NOTHING_ABOVE, Above, Outlook
@@ -228,8 +228,10 @@ class IncidentSimilar(OneIncident):
         mine = Incident.objects.for_tenant(self.caller.tenant).filter(pk__in=alike).for_list()
         ordered = mine.annotate(place=Case(*places, default=0, output_field=IntegerField()))
 
+        done = remedies.of(self.caller.tenant.id, list(mine))
+
         def compare(other: Incident) -> None:
-            other.likeness = alike[other.pk]  # type: ignore[attr-defined]
+            other.likeness, other.remedy = alike[other.pk], done[other.pk]  # type: ignore[attr-defined]
 
         return self.listing.answer(request, ordered, prepare=compare)
 
@@ -301,8 +303,9 @@ def _by_hour(incident: Incident) -> list[dict[str, Any]]:
 
 def _similar(incident: Incident) -> list[Incident]:
     others = evidence.neighbours(incident)
+    done = remedies.of(incident.tenant_id, [other for other, _ in others])
     for other, likeness in others:
-        other.likeness = likeness  # type: ignore[attr-defined]
+        other.likeness, other.remedy = likeness, done[other.pk]  # type: ignore[attr-defined]
     return [other for other, _ in others]
 
 

@@ -77,6 +77,8 @@ class FindingsSerializer(serializers.Serializer[Any]):
     verdict = serializers.CharField(help_text="In words: what is supported, or that nothing is.")
     source = serializers.CharField(help_text="How it was found.")  # type: ignore[assignment]
     n_reports = serializers.IntegerField(help_text="Events that were looked at.")
-    is_sample = serializers.BooleanField(help_text="Of more than can be looked at, every part of the time.")
+    is_sample = serializers.BooleanField(
+        help_text="Of more than can be looked at, every part of the time."
+    )
     is_switched_off = serializers.BooleanField(help_text="By ENABLE_AI_RCA.")
     analysed_at = serializers.DateTimeField(allow_null=True)

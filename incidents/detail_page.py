@@ -9,12 +9,13 @@ from django.db.models import Case, Q, Value, When
 from django.urls import reverse
 
 from events.models import Event
-from incidents import aliases, console, evidence
+from incidents import aliases, analysing, console, evidence, evidence_case, remedies
 from incidents.console import Reader
 from incidents.hours import hour_of
 from incidents.models import Decision, Incident, Run
-from incidents.presentation import chart, details, grouped, members, rows, timeline
+from incidents.presentation import causes, chart, details, grouped, members, rows, timeline
 from incidents.presentation import runs as run_words
+from incidents.presentation.causes import Causes
 from incidents.presentation.figures import Chart, Span
 from incidents.presentation.rows import Surroundings
 from incidents.presentation.shapes import Detail, Storm, Why
@@ -61,6 +62,7 @@ def detail(
         chart=_chart(reader, incident, SPANS[span]),
         spans=tuple(Span(name, f"?span={name}", name == span) for name in SPANS),
         why=_why(reader, incident),
+        causes=_causes(reader, incident),
         payload=details.payload_text(event.payload) if event else "",
         payload_at=event.received_at if event else None,
         previous_url=newer,
@@ -118,15 +120,22 @@ def _chart(reader: Reader, incident: Incident, n_hours: int) -> Chart:
 
 
 def _why(reader: Reader, incident: Incident) -> Why:
+    near = evidence.neighbours(incident)
+    done = remedies.of(reader.tenant_id, [other for other, _ in near])
     return Why(
         components=grouped.components(evidence.components(incident)),
         signature=incident.signature,
         version=incident.signature_version,
         neighbours=tuple(
-            grouped.neighbour(other, likeness, now=reader.now)
-            for other, likeness in evidence.neighbours(incident)
+            grouped.neighbour(other, likeness, done[other.pk], now=reader.now)
+            for other, likeness in near
         ),
     )
+
+
+def _causes(reader: Reader, incident: Incident) -> Causes:
+    found = analysing.of(incident, now=reader.now)
+    return causes.causes(incident, found, evidence_case.changes_about(incident))
 
 
 def _lines(reader: Reader, incident: Incident) -> Iterable[JournalEntry]:

@@ -85,10 +85,11 @@ def nearest(incident: Incident, *, limit: int = NEAREST) -> dict[UUID, Likeness]
     """Other incidents by likeness, nearest first; of equally near ones the latest first."""
     if incident.is_storm or not incident.signature_components:
         return {}
-    candidates = list(_candidates(incident))
+    candidates = list({one.pk: one for one in (*_same(incident), *_candidates(incident))}.values())
     texts = _texts(incident.tenant_id, [incident, *candidates])
     here = texts[incident.pk]
-    found = {one.pk: similarity.likeness(here, texts[one.pk]) for one in candidates}
+    rarity = similarity.rarity(parts.get(_TEXT, "") for parts in texts.values())
+    found = {one.pk: similarity.likeness(here, texts[one.pk], rarity) for one in candidates}
     ordered = sorted(found.items(), key=lambda pair: -pair[1].score)  # stable: the latest first
     return {pk: likeness for pk, likeness in ordered[:limit] if likeness.score > 0}
 
@@ -99,6 +100,14 @@ def neighbours(incident: Incident) -> list[tuple[Incident, Likeness]]:
     rows = Incident.objects.for_tenant(incident.tenant_id).filter(pk__in=alike).for_list()
     found = {row.pk: row for row in rows}
     return [(found[pk], likeness) for pk, likeness in alike.items()]
+
+
+def _same(incident: Incident) -> Iterable[Incident]:
+    """Earlier episodes of the very same failure, however long ago."""
+    mine = Incident.objects.for_tenant(incident.tenant_id).filter(signature=incident.signature)
+    others = mine.exclude(pk=incident.pk).filter(merged_into=None)
+    read = others.only("tenant_id", "workflow_id", "title", "signature_components")
+    return read.order_by("-resolved_at", "-id")[:NEAREST]
 
 
 def _candidates(incident: Incident) -> Iterable[Incident]:

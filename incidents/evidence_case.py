@@ -18,7 +18,15 @@ from incidents.states import Outcome
 from tenants.models import JournalEntry
 
 REPORTS = 2000  # read at most; of more, as many from each slice of the time
-SLICES = 40
+SLICES, EACH = 28, 60
+BACK = (
+    6 * 3600,
+    2 * 3600,
+    1800,
+    300,
+    60,
+    10,
+)  # seconds before it: slices too, the nearer the finer
 BEFORE = timedelta(hours=6)  # how things were before it is half of the answer
 LONGEST = timedelta(days=7)
 SETTLES = timedelta(
@@ -104,9 +112,8 @@ def read(incident: Incident, *, now: datetime) -> Read | None:
     if span is None:
         return None
     first, last = span
-    until = ids.made_at(last) + SETTLES
-    since = max(ids.made_at(first) - BEFORE, until - LONGEST)
-    rows, is_sample = _rows(incident.tenant_id, since=since, until=until)
+    began, until = ids.made_at(first), ids.made_at(last) + SETTLES
+    rows, is_sample = _rows(incident.tenant_id, first=max(began, until - LONGEST), until=until)
     case = _case(incident, rows)
     return Read(case, is_sample, is_settled=now > until + SETTLES) if case else None
 
@@ -118,14 +125,20 @@ def _span(incident: Incident) -> tuple[UUID, UUID] | None:
     return (first, last) if first else None
 
 
-def _rows(tenant_id: UUID, *, since: datetime, until: datetime) -> tuple[list[Row], bool]:
-    """What was received between, newest first, and whether it is only a sample of that."""
-    bounds = {"tenant": tenant_id, "low": _floor(since), "high": _floor(until)}
+def _rows(tenant_id: UUID, *, first: datetime, until: datetime) -> tuple[list[Row], bool]:
+    """What was received meanwhile and before, newest first, and whether it is only a sample of that.
+
+    A past that is posted in one go is one burst: slices are of the time in which it was received.
+    """
+    bounds = {"tenant": tenant_id, "low": _floor(first - BEFORE), "high": _floor(until)}
     found = _asked(_LATEST, bounds | {"most": REPORTS + 1})
     if len(found) <= REPORTS:
         return found, False
-    edges = [_floor(since + (until - since) * k / SLICES) for k in range(SLICES + 1)]
-    sliced = {"lows": edges[:-1], "highs": edges[1:], "each": REPORTS // SLICES}
+    lasts = until - SETTLES - first + timedelta(seconds=1)
+    before = [first - timedelta(seconds=seconds) for seconds in BACK]
+    edges = [*before, *(first + lasts * k / SLICES for k in range(SLICES + 1))]
+    found_at = [_floor(edge) for edge in edges]
+    sliced = {"lows": found_at[:-1], "highs": found_at[1:], "each": EACH}
     return _asked(_SAMPLED, {"tenant": tenant_id} | sliced), True
 
 
@@ -181,6 +194,14 @@ def _changes(tenant_id: UUID, *, start: float, end: float) -> Iterator[Change]:
     lines = JournalEntry.objects.for_tenant(tenant_id).filter(verb__in=_CONFIGURED)
     for line in lines.filter(at__range=(since, until)).order_by("-at", "-id")[:CHANGES]:
         yield _configured(line)
+
+
+def changes_about(incident: Incident, *, most: int = 20) -> list[models.Change]:
+    """Changes that somebody told us of, from a day before it began, latest first."""
+    mine = models.Change.objects.for_tenant(incident.tenant_id)
+    since = incident.first_seen_at - CHANGES_BEFORE
+    about = mine.filter(occurred_at__range=(since, incident.last_seen_at))
+    return list(about.order_by("-occurred_at", "-id")[:most])
 
 
 def _configured(line: JournalEntry) -> Change:

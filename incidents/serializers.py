@@ -177,6 +177,14 @@ class DifferenceSerializer(serializers.Serializer[Any]):
     there = serializers.CharField(allow_blank=True)
 
 
+class RemedySerializer(serializers.Serializer[Any]):
+    """What was done about it, and whether it worked."""
+
+    done = serializers.CharField()
+    worked = serializers.BooleanField(allow_null=True, help_text="Null while nobody can say.")
+    detail = serializers.CharField(allow_blank=True)
+
+
 class SimilarSerializer(serializers.Serializer[Any]):
     """Another incident with its likeness to the one in the path."""
 
@@ -186,6 +194,8 @@ class SimilarSerializer(serializers.Serializer[Any]):
     )
     same = serializers.ListField(source="likeness.same", child=serializers.CharField())
     different = DifferenceSerializer(many=True, source="likeness.different")
+    shared_terms = serializers.ListField(source="likeness.shared", child=serializers.CharField())
+    remedy = RemedySerializer()
 
 
 class AnalysisSerializer(serializers.Serializer[Any]):

@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from incidents import bulk_views, list_views, merge_views, saved_views, triage_views, views
+from incidents import (
+    bulk_views,
+    cause_views,
+    list_views,
+    merge_views,
+    saved_views,
+    triage_views,
+    views,
+)
 
 app_name = "incidents"
 urlpatterns = [
@@ -22,6 +30,7 @@ urlpatterns = [
     path("bulk/<uuid:pk>/", bulk_views.job, name="bulk-job"),
     path("bulk/<uuid:pk>/undo/", bulk_views.undo_job, name="bulk-undo"),
     path("<uuid:pk>/", views.detail, name="detail"),
+    path("evidence/<uuid:pk>/", cause_views.evidence, name="evidence"),
     path("<uuid:pk>/acknowledge/", views.acknowledge, name="acknowledge"),
     path("<uuid:pk>/resolve/", views.resolve, name="resolve"),
     path("<uuid:pk>/ignore/", views.ignore, name="ignore"),

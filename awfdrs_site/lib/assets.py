@@ -29,6 +29,7 @@ BUNDLES = {
         "css/components/cards.css",
         "css/components/charts.css",
         "css/components/vendors.css",
+        "css/components/causes.css",
         "css/components/detail.css",
         "css/components/timeline.css",
         "css/components/menus.css",

@@ -20,6 +20,7 @@ _SLACK = 60.0  # seconds the first failure may seem to come before the change
 _CHANCE = 0.05  # that some change would stand as near to the onset by luck
 _OLDER = 5  # reports of a workflow with other versions, before a version is new
 _CARDS = 2
+_ALONE = 5.0  # of an onset that nothing else explains
 _VERSIONS = frozenset(
     {"version", "app_version", "release", "build", "commit", "revision", "sha", "git_sha", "image"}
 )
@@ -113,11 +114,16 @@ def _card(case: Case, change: Change, onset: Onset, p: float) -> Hypothesis:
         interval=numbers.interval(hits, n),
         share_of="failures since the change",
         compared=n,
-        score=explained(
-            case, [r.at >= min(change.at, onset.at) and change.touches(r) for r in case.judged]
-        ),
+        score=_score(case, change, onset),
         event_ids=tuple(r.id for r in failures),
     )
+
+
+def _score(case: Case, change: Change, onset: Onset) -> float:
+    """Where only failures are reported and none came before, nothing can be split: the onset alone speaks."""
+    since = min(change.at, onset.at)
+    split = explained(case, [r.at >= since and change.touches(r) for r in case.judged])
+    return split if case.has_successes else max(split, min(onset.gain, _ALONE))
 
 
 def _apart(seconds: float) -> str:

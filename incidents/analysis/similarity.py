@@ -1,6 +1,12 @@
-"""The only place that says how alike two failures are, and in what they differ."""
+"""The only place that says how alike two failures are, in what they differ, and which words they share.
 
-from collections.abc import Mapping
+Texts are compared by TF-IDF and the cosine: Salton and Buckley, "Term-weighting approaches in
+automatic text retrieval", Information Processing & Management 24 (1988).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 Components = Mapping[str, str]  # name -> value; a template by its text, not by its key
@@ -12,6 +18,9 @@ _TEXTS = frozenset({"template", "message"})  # compared by their words
 _ALMOST = 0.95  # texts of the same words in another order are not the same text
 _WORDS_COMPARED = 200
 _WILDCARDS = frozenset({"<*>", "<value>"})
+_TERMS = 5  # shared words that are named
+
+Rarity = Mapping[str, float]  # word -> its weight; a word that is not in it weighs most
 
 
 @dataclass(frozen=True)
@@ -28,34 +37,67 @@ class Likeness:
     score: float
     same: tuple[str, ...]
     different: tuple[Difference, ...]
+    shared: tuple[str, ...] = ()  # words of both texts, the rarest first
 
 
-def likeness(here: Components, there: Components) -> Likeness:
-    """Symmetric; a component that neither has says nothing."""
+def rarity(texts: Iterable[str]) -> Rarity:
+    """Of each word by how few of the texts have it: what all say tells none apart."""
+    found = [_words(text).keys() for text in texts]
+    among = Counter(word for words in found for word in words)
+    return {word: math.log((1 + len(found)) / n) for word, n in among.items()}
+
+
+def likeness(here: Components, there: Components, rarity: Rarity | None = None) -> Likeness:
+    """Symmetric; a component that neither has says nothing. Without `rarity` all words weigh the same."""
     names = [name for name in {**here, **there} if here.get(name) or there.get(name)]
     pairs = {name: (here.get(name, ""), there.get(name, "")) for name in names}
     weights = {name: _WEIGHTS.get(name, _WEIGHT_OF_OTHERS) for name in names}
-    shared = sum(weights[name] * _degree(name, *pair) for name, pair in pairs.items())
+    known = rarity or {}
+    shared = sum(weights[name] * _degree(name, *pair, known) for name, pair in pairs.items())
     return Likeness(
         score=round(shared / sum(weights.values()), 3) if names else 0.0,
         same=tuple(name for name, (one, other) in pairs.items() if one == other),
         different=tuple(
             Difference(name, one, other) for name, (one, other) in pairs.items() if one != other
         ),
+        shared=_shared(pairs, known),
     )
 
 
-def _degree(name: str, one: str, other: str) -> float:
+def _degree(name: str, one: str, other: str, rarity: Rarity) -> float:
     if one == other:
         return 1.0
-    return min(_ALMOST, _overlap(one, other)) if name in _TEXTS else 0.0
+    return min(_ALMOST, _cosine(one, other, rarity)) if name in _TEXTS else 0.0
 
 
-def _overlap(one: str, other: str) -> float:
-    """Jaccard's index of the words: shared of all."""
+def _cosine(one: str, other: str, rarity: Rarity) -> float:
     words, others = _words(one), _words(other)
-    return len(words & others) / len(words | others) if words and others else 0.0
+    both = words.keys() & others.keys()
+    if not both:
+        return 0.0
+    weights = {word: _weight(word, rarity) for word in words.keys() | others.keys()}
+    product = math.fsum(words[word] * others[word] * weights[word] ** 2 for word in both)
+    lengths = [
+        math.sqrt(math.fsum((n * weights[word]) ** 2 for word, n in counts.items()))
+        for counts in (words, others)
+    ]
+    return product / (lengths[0] * lengths[1])
 
 
-def _words(text: str) -> set[str]:
-    return set(text.casefold().split()[:_WORDS_COMPARED]) - _WILDCARDS
+def _weight(word: str, rarity: Rarity) -> float:
+    return rarity.get(word) or max(rarity.values(), default=1.0) or 1.0
+
+
+def _shared(pairs: Mapping[str, tuple[str, str]], rarity: Rarity) -> tuple[str, ...]:
+    texts = [pair for name, pair in pairs.items() if name in _TEXTS]
+    both = {word for one, other in texts for word in _words(one).keys() & _words(other).keys()}
+    said = [word for word in both if "<" not in word]  # a masked value is nobody's word
+    return tuple(sorted(said, key=lambda word: (-_weight(word, rarity), word))[:_TERMS])
+
+
+def _words(text: str) -> Counter[str]:
+    """How often each is said; what varies is none."""
+    words = Counter(text.casefold().split()[:_WORDS_COMPARED])
+    for wildcard in _WILDCARDS:
+        words.pop(wildcard, None)
+    return words

@@ -9,11 +9,13 @@ from incidents.models import Incident
 from incidents.presentation.figures import Apart, Component, Piece
 from incidents.presentation.rows import Surroundings, pill
 from incidents.presentation.shapes import Neighbour
+from incidents.remedies import Remedy
 
 _NAMES = {"event_type": "Event type", "template": "Text", "message": "Text"}
 _TEXTS = frozenset({"template", "message"})
 _VARIABLE = re.compile(r"(<\*>|<[a-z]{2,8}>)")
 _NOTHING = "none"
+_WORKED = {True: "it worked", False: "it did not help", None: ""}
 
 
 def components(parts: Mapping[str, str]) -> tuple[Component, ...]:
@@ -31,8 +33,10 @@ def pieces(text: str) -> tuple[Piece, ...]:
     return tuple(Piece(part, bool(place % 2)) for place, part in enumerate(parts) if part)
 
 
-def neighbour(incident: Incident, likeness: Likeness, *, now: datetime) -> Neighbour:
-    """Another incident beside this one."""
+def neighbour(
+    incident: Incident, likeness: Likeness, remedy: Remedy, *, now: datetime
+) -> Neighbour:
+    """Another incident beside this one, with what was done about it."""
     return Neighbour(
         url=incident.get_absolute_url(),
         number=str(incident),
@@ -45,6 +49,9 @@ def neighbour(incident: Incident, likeness: Likeness, *, now: datetime) -> Neigh
             Apart(_name(one.component), pieces(one.here or _NOTHING), pieces(one.there or _NOTHING))
             for one in likeness.different
         ),
+        shared=likeness.shared,
+        done=f"{remedy.done}: {remedy.detail}" if remedy.detail else remedy.done,
+        worked=_WORKED[remedy.worked],
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from incidents.presentation.causes import Causes
 from incidents.presentation.figures import (
     Apart,
     Chart,
@@ -184,6 +185,9 @@ class Neighbour:
     percent: int
     same: tuple[str, ...]
     different: tuple[Apart, ...]
+    shared: tuple[str, ...] = ()
+    done: str = ""
+    worked: str = ""
 
 
 @dataclass(frozen=True)
@@ -294,6 +298,7 @@ class Detail:
     chart: Chart
     spans: tuple[Span, ...]
     why: Why
+    causes: Causes
     payload: str
     payload_at: datetime | None
     previous_url: str = ""

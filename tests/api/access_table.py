@@ -200,6 +200,7 @@ PAGES: dict[str, str] = {
     "settings/keys/<uuid:pk>/rotate": "administer",
     "settings/keys/<uuid:pk>/revoke": "administer",
     "incidents/<uuid:pk>": "view",
+    "incidents/evidence/<uuid:pk>": "view",
     "incidents/<uuid:pk>/acknowledge": "acknowledge",
     "incidents/<uuid:pk>/resolve": "resolve",
     "incidents/<uuid:pk>/ignore": "ignore",

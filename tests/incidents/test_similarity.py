@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incidents.analysis.similarity import Difference, likeness
+from incidents.analysis.similarity import Difference, likeness, rarity
 
 CAPTURE = {
     "workflow": "billing",
@@ -68,3 +68,14 @@ def test_it_is_symmetric_and_between_none_and_all(
     assert 0.0 <= here.score <= 1.0
     assert set(here.same) == set(there.same)
     assert (here.score == 1.0) == bool(here.same and not here.different)
+
+
+def test_words_that_all_texts_have_tell_less_than_rare_ones() -> None:
+    here = {"template": "request failed quota gone"}
+    rare = {"template": "quota gone today sadly"}
+    common = {"template": "request failed today sadly"}
+    texts = [*(f"request failed {word}" for word in ("a", "b", "c", "d")), here["template"]]
+    weights = rarity(texts)
+    near, far = likeness(here, rare, weights), likeness(here, common, weights)
+    assert near.score > far.score
+    assert near.shared == ("gone", "quota")
