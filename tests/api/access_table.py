@@ -134,11 +134,6 @@ API: dict[tuple[str, str], Row] = {
     ("POST", "kill-switches/<id:pk>/lift"): Row(
         "stop", of="kill_switch", body={"reason": "looked"}
     ),
-    ("GET", "outcome-rules"): Row("view"),
-    ("GET", "rules/effective"): Row("view", query="vendor=stripe"),
-}
-
-# Pages and files beside the API: what each view says of itself is compared, its own tests use it.
     ("GET", "changes"): Row("view"),
     ("POST", "changes"): Row(
         "configure",
@@ -149,6 +144,11 @@ API: dict[tuple[str, str], Row] = {
             "occurred_at": "2026-01-19T10:00:00Z",
         },
     ),
+    ("GET", "outcome-rules"): Row("view"),
+    ("GET", "rules/effective"): Row("view", query="vendor=stripe"),
+}
+
+# Pages and files beside the API: what each view says of itself is compared, its own tests use it.
 PAGES: dict[str, str] = {
     "api/schema": OPEN,
     "docs": OPEN,
