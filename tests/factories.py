@@ -205,17 +205,6 @@ class AffectedRunFactory(OwnedFactory[AffectedRun]):
     )
 
 
-class UndoFactory(OwnedFactory[Undo]):
-    class Meta:
-        model = Undo
-
-    incident = _of_tenant(IncidentFactory)
-    verb = "acknowledge"
-    before = factory.LazyFunction(dict)
-    after = factory.LazyFunction(dict)
-    at = factory.LazyFunction(clock.read)
-
-
 class ChangeFactory(OwnedFactory[Change]):
     class Meta:
         model = Change
@@ -257,6 +246,17 @@ class CategoryLabelFactory(OwnedFactory[CategoryLabel]):
     features = factory.LazyFunction(list)
     created_at = factory.LazyFunction(clock.read)
     created_by = "test"
+
+
+class UndoFactory(OwnedFactory[Undo]):
+    class Meta:
+        model = Undo
+
+    incident = _of_tenant(IncidentFactory)
+    verb = "acknowledge"
+    before = factory.LazyFunction(dict)
+    after = factory.LazyFunction(dict)
+    at = factory.LazyFunction(clock.read)
 
 
 class BulkJobFactory(OwnedFactory[BulkJob]):

@@ -36,6 +36,7 @@ from tests.factories import (
     InvitationFactory,
     MembershipFactory,
     QuarantinedEventFactory,
+    SavedViewFactory,
     TicketFactory,
     UndoFactory,
 )
@@ -66,18 +67,19 @@ _REMEDIATION = (
     EscalationFactory,
     IngestDeltaFactory,
     QuarantinedEventFactory,
+    SavedViewFactory,
     TicketFactory,
     BulkItemFactory,
     UndoFactory,
+    AnalysisFactory,
+    CategoryLabelFactory,
+    ChangeFactory,
+    EvidenceFactory,
 )
 
 
 @pytest.fixture
 def both(acme: Tenant, globex: Tenant) -> tuple[Tenant, Tenant]:
-    AnalysisFactory,
-    CategoryLabelFactory,
-    ChangeFactory,
-    EvidenceFactory,
     """Two tenants that have used the product: the same outage, told apart only by whose it is."""
     for tenant in (acme, globex):
         MembershipFactory(tenant=tenant)
