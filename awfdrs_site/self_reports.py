@@ -12,7 +12,8 @@ from awfdrs_site.lib.failures import Failure
 from events import ingest
 from events.ingest import Submission
 from events.validation import parse_event
-from tenants import scoping
+from tenants import journal, scoping
+from tenants.journal import SYSTEM
 from tenants.models import Tenant
 
 SYSTEM_ID = UUID("00000000-0000-7000-8000-000000000000")  # nobody can take it, as a slug could be
@@ -58,20 +59,19 @@ def beat_seen() -> tuple[datetime | None, datetime]:
 
 
 def _ensure_tenant() -> None:
-    with scoping.platform():
+    with scoping.platform() as now:
         if Tenant.objects.filter(pk=SYSTEM_ID).exists():
             return
         is_taken = Tenant.objects.filter(slug="system").exists()
-        Tenant.objects.bulk_create(
-            [
-                Tenant(
-                    pk=SYSTEM_ID,
-                    name="AWFDRS itself",
-                    slug="awfdrs-system" if is_taken else "system",
-                )
-            ],
-            ignore_conflicts=True,  # another worker may report at the same time
-        )
+        named = {
+            "name": "AWFDRS itself",
+            "slug": "awfdrs-system" if is_taken else "system",
+        }
+        _, is_new = Tenant.objects.get_or_create(pk=SYSTEM_ID, defaults=named)
+        if is_new:  # of two workers that report at once only one made it
+            journal.record_platform(
+                subject_type="tenant", subject_id=SYSTEM_ID, verb="created", by=SYSTEM, at=now
+            )
 
 
 def _submission(failure: Failure, *, now: datetime) -> Submission:

@@ -13,6 +13,8 @@ STALLED_SECONDS = 120  # a sweep may wait for a statement's deadline, and there 
 
 
 class Handler(BaseHTTPRequestHandler):
+    timeout = 5  # of whoever connects and says nothing
+
     def do_GET(self) -> None:
         if self.path == "/health":
             silent = time.monotonic() - poller.swept_at()

@@ -13,6 +13,7 @@ from django.test import override_settings
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from awfdrs_site import health, heartbeat, poller, self_reports, worker_port
+from awfdrs_site.celery import app
 from awfdrs_site.lib import clock, failures, sweeping
 from awfdrs_site.poller import sweep_once
 from awfdrs_site.self_reports import SYSTEM_ID
@@ -55,6 +56,7 @@ def test_a_failed_task_becomes_an_incident_that_does_not_say_what_the_exception_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(heartbeat, "send", breaks)
+    assert send_heartbeat.name in app.tasks  # whose failures are noted
     send_heartbeat.apply()
     send_heartbeat.apply()  # the same within the minute is told once
     (told,) = reported()
