@@ -5,6 +5,7 @@ from django.urls import path
 from incidents import (
     bulk_views,
     cause_views,
+    incident_event_views,
     list_views,
     merge_views,
     saved_views,
@@ -36,6 +37,7 @@ urlpatterns = [
     path("<uuid:pk>/ignore/", views.ignore, name="ignore"),
     path("<uuid:pk>/escalate/", views.escalate, name="escalate"),
     path("<uuid:pk>/reopen/", views.reopen, name="reopen"),
+    path("<uuid:pk>/events/", incident_event_views.events, name="events"),
     path("<uuid:pk>/assign/", triage_views.assign, name="assign"),
     path("<uuid:pk>/snooze/", triage_views.snooze, name="snooze"),
     path("<uuid:pk>/wake/", triage_views.wake, name="wake"),

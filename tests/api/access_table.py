@@ -211,6 +211,7 @@ PAGES: dict[str, str] = {
     "incidents/bulk": "bulk",
     "incidents/bulk/<uuid:pk>": "view",
     "incidents/bulk/<uuid:pk>/undo": "undo",
+    "incidents/<uuid:pk>/events": "view",
     "incidents/<uuid:pk>/assign": "assign",
     "incidents/<uuid:pk>/snooze": "snooze",
     "incidents/<uuid:pk>/wake": "snooze",
