@@ -1,25 +1,38 @@
 """The only place that builds what an attempt sends: one builder for each type of action that calls out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from actions import lifecycle, signing_secrets
 from actions.executors.base import Call
 from actions.models import Action
-from actions.states import ActionType
+from actions.states import ASKS_WORKFLOW, ActionType
 from events.models import Event
 from incidents.models import Incident, Run
 from tenants.models import Workflow
 from tenants.secrets import SecretUnreadable
 
 HTTP_DEADLINE_SECONDS = 10.0
+Payloads = Mapping[UUID | None, Mapping[str, Any]]  # by event
 
 
-def of(action: Action, *, now: datetime) -> Call:
+def of(action: Action, *, now: datetime, payloads: Payloads | None = None) -> Call:
     """The call of the attempt that was just counted, read within the transaction that starts it."""
-    return _BUILDERS[action.action_type](action, now)
+    told = payloads_of([action]) if payloads is None else payloads
+    return _BUILDERS[action.action_type](action, now, told)
+
+
+def payloads_of(actions: Iterable[Action]) -> Payloads:
+    """What the last event of each one's run said: sent along to whoever is asked to run it again."""
+    asking = [action for action in actions if action.action_type in ASKS_WORKFLOW]
+    ids = {run.last_event_id for action in asking if (run := action.run) is not None} - {None}
+    if not ids:
+        return {}
+    events = Event.objects.for_tenant(asking[0].tenant_id).filter(pk__in=ids)
+    return dict(events.values_list("pk", "payload"))
 
 
 def probe(action: Action, *, now: datetime) -> Call:
@@ -60,7 +73,7 @@ def signed_by(workflow: Workflow, *, now: datetime) -> dict[str, Any]:
     return {"secrets": found} if found else {"refusal": signing_secrets.NONE_YET}
 
 
-def _retry(action: Action, now: datetime) -> Call:
+def _retry(action: Action, now: datetime, payloads: Payloads) -> Call:
     workflow, run, incident = action.workflow, action.run, action.incident
     assert workflow is not None
     assert run is not None
@@ -70,16 +83,17 @@ def _retry(action: Action, now: datetime) -> Call:
         action,
         url=workflow.retry_url,
         deadline_seconds=min(timeout, HTTP_DEADLINE_SECONDS),
-        body=_of_run(action, workflow, run, incident),
+        body=_of_run(action, workflow, run, incident, payloads),
         **signed_by(workflow, now=now),
     )
 
 
-def _compensate(action: Action, now: datetime) -> Call:
+def _compensate(action: Action, now: datetime, payloads: Payloads) -> Call:
     workflow = action.workflow
     assert workflow is not None
     undone = str(action.parameters["compensates"])
-    asked = _of_run(action, workflow, lifecycle.run_of(action), lifecycle.incident_of(action))
+    assert action.run is not None
+    asked = _of_run(action, workflow, action.run, lifecycle.incident_of(action), payloads)
     return _call(
         action,
         url=workflow.compensate_url,
@@ -93,9 +107,9 @@ def _compensate(action: Action, now: datetime) -> Call:
     )
 
 
-def _of_run(action: Action, workflow: Workflow, run: Run, incident: Incident) -> dict[str, Any]:
-    event = Event.objects.for_tenant(action.tenant_id).filter(pk__in=[run.last_event_id]).first()
-    payload: Mapping[str, Any] = event.payload if event else {}
+def _of_run(
+    action: Action, workflow: Workflow, run: Run, incident: Incident, payloads: Payloads
+) -> dict[str, Any]:
     return {
         "action_id": str(action.pk),
         "attempt": action.attempts_made,
@@ -104,18 +118,18 @@ def _of_run(action: Action, workflow: Workflow, run: Run, incident: Incident) ->
         "run_id": run.run_id,
         "event_id": str(run.last_event_id),
         "error_code": incident.error_code,
-        "payload": payload,
+        "payload": payloads.get(run.last_event_id, {}),
     }
 
 
-def _escalation(action: Action, now: datetime) -> Call:
+def _escalation(action: Action, now: datetime, payloads: Payloads) -> Call:
     """For the log of the attempt alone: whom it tells is read when it begins."""
     incident = lifecycle.incident_of(action)
     about = {"incident": str(incident), "reason": action.parameters.get("reason", "")}
     return _call(action, body=about)
 
 
-def _message(action: Action, now: datetime) -> Call:
+def _message(action: Action, now: datetime, payloads: Payloads) -> Call:
     """For the log of the attempt: where it goes is read when it is told."""
     return _call(action, body=dict(action.parameters))
 
@@ -135,7 +149,7 @@ def _call(action: Action, **particulars: Any) -> Call:
     )
 
 
-_BUILDERS: dict[str, Callable[[Action, datetime], Call]] = {
+_BUILDERS: dict[str, Callable[[Action, datetime, Payloads], Call]] = {
     ActionType.NOTIFY: _message,
     ActionType.TICKET: _message,
     ActionType.RETRY: _retry,

@@ -23,6 +23,7 @@ from tenants import scoping
 LEASE_SECONDS = 60
 NO_CAP = 1_000_000  # on what tells people
 QUEUE_COUNTED = 1000
+Lane = tuple[str, UUID | None, UUID | None]
 
 LANE = (
     "(md5(tenant_id::text || action_type || coalesce(workflow_id::text, '-')"
@@ -120,9 +121,13 @@ def lost(*, limit: int) -> list[Claim]:
     return claims
 
 
+def lane_of(action: Action) -> Lane:
+    return action.action_type, action.workflow_id, action.vendor_id
+
+
 def queued(action: Action, *, after: datetime) -> int:
     """How many of its lane wait for a later moment than `after`, counted up to a thousand."""
-    lane = {name: getattr(action, name) for name in ("action_type", "workflow_id", "vendor_id")}
+    lane = dict(zip(("action_type", "workflow_id", "vendor_id"), lane_of(action), strict=True))
     mine = Action.objects.for_tenant(action.tenant_id).filter(status=Status.PENDING, **lane)
     return int(mine.filter(run_at__gt=after)[:QUEUE_COUNTED].count())
 

@@ -10,26 +10,32 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from random import random
 from threading import Lock
+from typing import Any
 from uuid import UUID
 
-from actions import claiming, lifecycle, planning, retry, starting, verification
+from django.db import connection
+
+from actions import claiming, lifecycle, planning, retry, verification, waves
 from actions.claiming import Claim as Claim
 from actions.executors import compensate as compensate_executor
 from actions.executors import escalate as escalate_executor
 from actions.executors import notify as notify_executor
 from actions.executors import retry as retry_executor
 from actions.executors import ticket as ticket_executor
-from actions.executors.base import Executor, Result
-from actions.models import Action, Attempt
+from actions.executors.base import Call, Executor, Result
+from actions.models import Action
 from actions.states import ASKS_WORKFLOW, ActionType, AttemptStatus, Status
+from actions.waves import Wave
 from awfdrs_site.lib import correlation, sweeping
 from awfdrs_site.lib.failpoints import failpoint
 from incidents.states import RunState
 from safety import breaker
 from tenants import journal, scoping
 from tenants.journal import SYSTEM
+from tenants.models import Vendor
 from tenants.states import Idempotent
 
 logger = logging.getLogger(__name__)
@@ -48,14 +54,25 @@ _ATTEMPT_ENDINGS = {
     "final": AttemptStatus.FAILED,
     "unknown": AttemptStatus.UNKNOWN,
 }
-_FINISHED = (
-    "status",
-    "response_status",
-    "response_excerpt",
-    "error",
-    "latency_ms",
-    "finished_at",
+# What a settlement neither reads nor writes is left where it is: the verdict of the gates is the longest of it.
+_UNREAD = ("gates", "previous_state")
+_READ = ", ".join(
+    f"action.{field.column}" for field in Action._meta.concrete_fields if field.name not in _UNREAD
 )
+CALLING = f"""
+select {_READ}, attempt.id as attempt_id, attempt.breaker_epoch, vendor.name as vendor_name
+from actions_action action join actions_attempt attempt
+  on attempt.tenant_id = action.tenant_id and attempt.action_id = action.id and attempt.number = action.attempts_made
+left join tenants_vendor vendor on vendor.tenant_id = action.tenant_id and vendor.id = action.vendor_id
+where action.tenant_id = %(tenant)s and action.id = %(id)s and action.lease_token = %(token)s
+  and action.status = 'in_progress'
+for update of action, attempt
+"""  # noqa: S608  # of constants
+FINISH = """
+update actions_attempt set status = %(status)s, response_status = %(response_status)s, response_excerpt = %(excerpt)s,
+  error = %(error)s, latency_ms = %(latency_ms)s, finished_at = %(now)s
+where tenant_id = %(tenant)s and id = %(id)s
+"""
 
 _under_way: Counter[UUID] = Counter()  # what this process is calling for each tenant
 _counting = Lock()
@@ -66,37 +83,38 @@ def run_due(
     limit: int = BATCH,
     spare: int = 0,
     submit: Callable[[Callable[[], None]], object] = sweeping.now_and_here,
+    together: int = 1,
 ) -> int:
     """The sweep: claim due actions and hand each to `submit` (a pool's, or run here); returns how many.
 
     The last `spare` of the places go to tenants for whom nothing is under way here: whoever fills a worker with
-    slow calls keeps nobody else out.
+    slow calls keeps nobody else out. `together`: how many jobs `submit` runs beside one another. As many actions of
+    one tenant start in one transaction, and none of them may wait for another's call then.
     """
     with _counting:
         under_way = dict(+_under_way)
     claims = claiming.due(limit=limit, spare=spare, under_way=under_way)
     failpoint("action.after_claim")
-    for claim in claims:
-        with _counting:
-            _under_way[claim.tenant_id] += 1
-        submit(lambda claim=claim: _run_counted(claim))  # type: ignore[misc]
+    for wave in waves.of(claims, at_most=together):
+        for claim in wave.claims:
+            with _counting:
+                _under_way[claim.tenant_id] += 1
+            submit(partial(_run_counted, claim, wave))
     return len(claims)
 
 
-def _run_counted(claim: Claim) -> None:
+def _run_counted(claim: Claim, wave: Wave) -> None:
     try:
-        run(claim)
+        run(claim, start=wave.start)
     finally:
         with _counting:
             _under_way[claim.tenant_id] -= 1
 
 
-def run(claim: Claim) -> None:
+def run(claim: Claim, *, start: Callable[[Claim], Call | None] = waves.start_alone) -> None:
     """One action from its claim to its settlement. Never raises: what breaks is found by its lease."""
     try:
-        call = starting.start(
-            tenant_id=claim.tenant_id, action_id=claim.action_id, token=claim.token
-        )
+        call = start(claim)
         if call is None:
             return
         with correlation.correlated(call.correlation_id):
@@ -120,37 +138,33 @@ def rescue_lost(*, limit: int = BATCH) -> int:
 def settle(claim: Claim, result: Result) -> Action | None:
     """Write what became of the attempt; None when the lease was lost meanwhile (a late result)."""
     with scoping.bound(claim.tenant_id, durable=True) as now:
-        mine = Action.objects.for_tenant(claim.tenant_id).select_related("workflow", "vendor")
-        action: Action | None = (
-            mine.filter(pk=claim.action_id, lease_token=claim.token, status=Status.IN_PROGRESS)
-            .select_for_update(of=("self",))
-            .first()
-        )
+        action = _calling(claim)
         if action is None:
             _note_late_result(claim, result, now=now)
             return None
-        attempt: Attempt = (
-            Attempt.objects.for_tenant(claim.tenant_id)
-            .defer("request")
-            .select_for_update()
-            .get(action=action, number=action.attempts_made)
-        )
-        _finish(attempt, result, now=now)
+        _finish(action, result, now=now)
         ending = result.ending
         if ending != "succeeded" and verification.has_evidence(action):
             ending = "succeeded"  # what the run says of itself counts for more than what we saw
         _SETTLE[ending](action, result, now=now)
-        if action.vendor and action.action_type == ActionType.RETRY:
+        if action.vendor_name and action.action_type == ActionType.RETRY:
             breaker.record(
-                action.vendor,
+                Vendor(id=action.vendor_id, tenant_id=action.tenant_id, name=action.vendor_name),
                 [result.says_vendor_is],
                 now=now,
                 call_id=str(action.pk),
-                epoch=attempt.breaker_epoch,
+                epoch=action.breaker_epoch,
                 latency_ms=result.latency_ms,
                 cause="our own retries",
             )
     return action
+
+
+def _calling(claim: Claim) -> Any:
+    """The action, with what its attempt and its vendor say that settling asks for; held until the transaction ends."""
+    mine = Action.objects.for_tenant(claim.tenant_id)
+    about = {"tenant": claim.tenant_id, "id": claim.action_id, "token": claim.token}
+    return next(iter(mine.raw(CALLING, about)), None)
 
 
 def _note_late_result(claim: Claim, result: Result, *, now: datetime) -> None:
@@ -168,14 +182,21 @@ def _note_late_result(claim: Claim, result: Result, *, now: datetime) -> None:
     )
 
 
-def _finish(attempt: Attempt, result: Result, *, now: datetime) -> None:
-    attempt.status = _ATTEMPT_ENDINGS[result.ending]
-    attempt.response_status = result.response_status
-    attempt.response_excerpt = result.excerpt
-    attempt.error = result.error[:500]
-    attempt.latency_ms = result.latency_ms
-    attempt.finished_at = now
-    attempt.save(update_fields=_FINISHED)
+def _finish(action: Any, result: Result, *, now: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            FINISH,
+            {
+                "tenant": action.tenant_id,
+                "id": action.attempt_id,
+                "status": str(_ATTEMPT_ENDINGS[result.ending]),
+                "response_status": result.response_status,
+                "excerpt": result.excerpt,
+                "error": result.error[:500],
+                "latency_ms": result.latency_ms,
+                "now": now,
+            },
+        )
 
 
 def _succeeded(action: Action, result: Result, *, now: datetime) -> None:

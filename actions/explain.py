@@ -91,16 +91,17 @@ def _verdict(action: Action, *, now: datetime) -> gate.Verdict:
 
 
 def _seen(action: Action, *, now: datetime) -> gate.Facts:
-    seen = facts.of_action(action, now=now, lock=False)
+    ground = facts.look([action], now=now, lock=False)
+    seen = facts.of_action(action, ground)
     if action.action_type != ActionType.RETRY:
         return seen
-    blast = blasts.of_action(action, seen, now=now)
-    seen = replace(seen, in_flight=facts.in_flight(action, now=now), blast=blast)
+    blast = blasts.of_action(action, seen, blasts.Radii(ground, [action]))
+    seen = replace(seen, in_flight=facts.in_flight(action, ground), blast=blast)
     if action.vendor is None:
         return seen
     admitted = breaker.peek(action.vendor, call_id=str(action.pk), now=now)
     limit = admitted.in_force.rate_limit
-    seen = facts.with_vendor(seen, action, admitted, now=now)
+    seen = facts.with_vendor(seen, action, admitted, ground)
     return replace(seen, rate=facts.rate(limit, limits.peek(action.vendor, limit, now=now)))
 
 

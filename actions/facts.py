@@ -1,15 +1,17 @@
 """The only place that gathers what the gates look at for a retry: at its start with locks, for people without."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Min, Q
 
 from actions import approvals, canary, lifecycle
+from actions.counts import HOUR as HOUR
+from actions.counts import Tried
+from actions.ground import Ground
 from actions.models import Action, Attempt
 from actions.states import ActionType, Status
 from incidents import decisions
@@ -19,60 +21,79 @@ from incidents.states import Status as IncidentStatus
 from safety import budget, gate, killswitch, limits, releases, rules
 from safety.breaker import Admitted
 from safety.ruletypes import RateLimit, RetryBudget
-from tenants.models import Tenant, Vendor, Workflow
+from tenants.models import Vendor
 
 POLL = timedelta(seconds=1)  # probes and calls end soon; nobody knows when
-HOUR = timedelta(hours=1)
-
-_UNATTENDED: Mapping[str, Any] = {
-    "made": Count("pk", filter=Q(is_unattended=True)),
-    "oldest": Min("started_at", filter=Q(is_unattended=True)),
-}
 _TURN = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
-def of_action(action: Action, *, now: datetime, lock: bool) -> gate.Facts:
-    """What a person or the ledger says of it; `lock` holds kill switches and run until the end."""
-    scopes = killswitch.Scopes(
-        action.tenant_id, action.action_type, action.workflow_id, action.vendor_id
-    )
-    look = killswitch.lock_and_read if lock else killswitch.holding
-    held = look(scopes, now=now)
+def look(actions: Sequence[Action], *, now: datetime, lock: bool) -> Ground:
+    """What a person or the ledger says of them; `lock` holds kill switches, releases and runs until the end.
+
+    Asked about several, it leaves out what somebody else holds: such an action has no `run` then, and goes alone.
+    """
+    distinct = {canary.scopes_of(action) for action in actions}
+    if lock and len(distinct) > 1:
+        killswitch.lock_all(distinct)
+    see = killswitch.lock_and_read if lock else killswitch.holding
+    held = {scopes: see(scopes, now=now) for scopes in distinct}
+    released = {action.parameters.get(canary.RELEASED) for action in actions} - {None}
+    if lock and released:
+        releases.hold(released, tenant_id=actions[0].tenant_id)
+    # Held before any breaker's row: runs come before breakers in the lock order.
+    _read_runs([a for a in actions if a.action_type == ActionType.RETRY], lock=lock)
+    return Ground(actions, held, now=now, lock=lock)
+
+
+def of_action(action: Action, ground: Ground) -> gate.Facts:
+    """What is known of it before anything is counted that others count too."""
+    now = ground.now
+    held = ground.held[canary.scopes_of(action)]
     passes = canary.passes(action, held)
     stops: dict[str, Any] = {
         "switches": [f"{one.scope} switch: {one.reason}" for one in held if one.id not in passes],
         "let_through": canary.said(action) if passes else "",
-        "release": _release(action, now=now, lock=lock),
+        "release": _release(action, now=now, lock=ground.lock),
     }
     if action.action_type != ActionType.RETRY:
         told = gate.Facts(action_type=action.action_type, **stops)
         return told if action.approval is None else _with_permission(told, action)
-    # Held before the breaker's row: runs come before breakers in the lock order.
-    run, incident = _read(action, lock=lock)
+    run, incident = action.run, action.incident
+    assert run is not None
+    assert incident is not None
     facts = replace(
         decisions.facts_of_permission(incident, mode=action.policy.get("mode", "auto")),
         **stops,
         is_still_needed=run.state in UNRECOVERED and not is_ignored(incident, run.incident),
         attempts=gate.Window(action.attempts_made, action.attempts_max),
-        run_attempts=_of_run(action, now=now),
+        run_attempts=_window(ground.counts.of_runs[run.pk], limit="MAX_RETRIES_PER_WORKFLOW"),
         campaign=action.campaign.status if action.campaign else "",
     )
     return _with_permission(facts, action)
 
 
-def _read(action: Action, *, lock: bool) -> tuple[Run, Incident]:
-    """Its run and incident as they are now, in one query as a rule; whoever looks at them later finds them read."""
-    assert action.run_id is not None, "only retries are looked at so far, and each has a run"
-    mine = Run.objects.for_tenant(action.tenant_id).select_related("incident__workflow")
-    held = mine.select_for_update(of=("self",)) if lock else mine
-    run: Run = held.get(pk=action.run_id)
-    is_same = run.incident is not None and run.incident_id == action.incident_id
-    incident = (
-        run.incident if is_same else lifecycle.incident_of(action)
-    )  # after a merge another one
-    assert incident is not None
-    action.run, action.incident = run, incident
-    return run, incident
+def _read_runs(retries: Sequence[Action], *, lock: bool) -> None:
+    """Their runs and incidents as they are now; whoever looks at them later finds them read."""
+    if not retries:
+        return
+    tenant_id = retries[0].tenant_id
+    assert all(action.run_id for action in retries), (
+        "only retries are looked at so far, each of a run"
+    )
+    mine = Run.objects.for_tenant(tenant_id)
+    held = mine.select_for_update(skip_locked=len(retries) > 1) if lock else mine
+    asked = held.filter(pk__in={action.run_id for action in retries})
+    runs = {run.pk: run for run in asked.order_by("id")}
+    # After a merge the run waits in another incident than its retry's.
+    ids = {run.incident_id for run in runs.values()} | {action.incident_id for action in retries}
+    incidents = Incident.objects.for_tenant(tenant_id).in_bulk([pk for pk in ids if pk is not None])
+    for run in runs.values():
+        run.incident = incidents[run.incident_id] if run.incident_id else None
+    for action in retries:
+        incident = incidents[lifecycle.known(action.incident_id)]
+        if action.workflow is not None and action.workflow_id == incident.workflow_id:
+            incident.workflow = action.workflow
+        action.run, action.incident = runs.get(action.run_id), incident
 
 
 def _release(action: Action, *, now: datetime, lock: bool) -> gate.Permit | None:
@@ -87,51 +108,45 @@ def is_ignored(*incidents: Incident | None) -> bool:
     return any(one is not None and one.status == IncidentStatus.IGNORED for one in incidents)
 
 
-def take_turn(action: Action) -> None:
+def is_held_elsewhere(action: Action) -> bool:
+    """A retry whose run somebody else holds: `look` has left it out."""
+    return action.action_type == ActionType.RETRY and action.run is None
+
+
+def take_turn(tenant_id: UUID) -> None:
     """Make the tenant's starts wait for one another until the transaction ends.
 
     Two starts that count calls under way at once would both find the last place free. A vendor's breaker row would
     keep the starts of one vendor apart, but a tenant's and a workflow's calls go to several.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_TURN, [f"in flight:{action.tenant_id}"])
+        cursor.execute(_TURN, [f"in flight:{tenant_id}"])
 
 
-def in_flight(action: Action, *, now: datetime) -> Sequence[gate.InFlight]:
-    """Calls under way against each cap. Exact while the tenant's turn is held: a statement after the lock sees
-    every start that had it before."""
+def in_flight(action: Action, ground: Ground) -> Sequence[gate.InFlight]:
+    """Calls under way against each cap. Exact while the tenant's turn is held."""
     assert action.workflow is not None, "only retries have caps, and each has a workflow"
-    counted = calling(action.tenant_id).aggregate(
-        tenant=Count("pk"),
-        workflow=Count("pk", filter=Q(workflow_id=action.workflow_id)),
-        vendor=Count("pk", filter=Q(vendor_id=action.vendor_id)),
-    )
-    caps: list[tuple[str, Tenant | Workflow | Vendor]] = [
-        ("tenant", action.tenant),
-        ("workflow", action.workflow),
-    ]
+    calling = ground.counts.calling
+    counted = [("tenant", calling.total(), action.tenant.max_in_flight)]
+    of_workflow = sum(n for (pk, _), n in calling.items() if pk == action.workflow_id)
+    counted.append(("workflow", of_workflow, action.workflow.max_in_flight))
     if action.vendor is not None:
-        caps.append(("vendor", action.vendor))
-    return [
-        gate.InFlight(scope, counted[scope], owner.max_in_flight, now + POLL)
-        for scope, owner in caps
-    ]
+        of_vendor = sum(n for (_, pk), n in calling.items() if pk == action.vendor_id)
+        counted.append(("vendor", of_vendor, action.vendor.max_in_flight))
+    return [gate.InFlight(scope, n, limit, ground.now + POLL) for scope, n, limit in counted]
 
 
 def with_vendor(
-    facts: gate.Facts, action: Action, admitted: Admitted, *, now: datetime
+    facts: gate.Facts, action: Action, admitted: Admitted, ground: Ground
 ) -> gate.Facts:
     """And what its vendor bears. Counts are exact while the breaker's row is held."""
     assert action.vendor is not None
-    recent = retries_since(action.tenant_id, now - HOUR).filter(vendor_id=action.vendor_id)
-    within = Q(started_at__gt=now - budget.WINDOW)
-    counted = recent.aggregate(**_UNATTENDED, in_window=Count("pk", filter=within))
-    policy, n_retries = admitted.in_force.retry_budget, counted["in_window"]
+    tried = ground.counts.of_vendors[action.vendor.pk]
     return replace(
         facts,
-        breaker=_permit(admitted, now=now),
-        vendor_attempts=_window(counted, limit="MAX_RETRIES_PER_VENDOR"),
-        budget=_budget(action.vendor, policy, n_retries=n_retries, now=now),
+        breaker=_permit(admitted, now=ground.now),
+        vendor_attempts=_window(tried, limit="MAX_RETRIES_PER_VENDOR"),
+        budget=_budget(action.vendor, tried, admitted.in_force.retry_budget, ground),
     )
 
 
@@ -168,21 +183,16 @@ def retries_since(tenant_id: UUID, since: datetime) -> Any:
     return mine.filter(action__action_type=ActionType.RETRY, action__campaign=None)
 
 
-def _of_run(action: Action, *, now: datetime) -> gate.Window:
-    recent = retries_since(action.tenant_id, now - HOUR).filter(run_id=action.run_id)
-    return _window(recent.aggregate(**_UNATTENDED), limit="MAX_RETRIES_PER_WORKFLOW")
+def _window(tried: Tried, *, limit: str) -> gate.Window:
+    most = int(str(rules.environment()[limit]))
+    return gate.Window(tried.by_themselves, most, tried.oldest_at)
 
 
-def _window(counted: Mapping[str, Any], *, limit: str) -> gate.Window:
-    return gate.Window(counted["made"], int(str(rules.environment()[limit])), counted["oldest"])
-
-
-def _budget(vendor: Vendor, policy: RetryBudget, *, n_retries: int, now: datetime) -> gate.Budget:
+def _budget(vendor: Vendor, tried: Tried, policy: RetryBudget, ground: Ground) -> gate.Budget:
     """When each of them leaves the window is only read when there is no room."""
-    heard = budget.heard(vendor, now=now)
+    heard = ground.counts.heard(vendor)
     n_originals = sum(n for _, n in heard)
-    found = gate.Budget(n_retries, n_originals, policy.share_percent, policy.floor_per_minute)
+    found = gate.Budget(tried.in_window, n_originals, policy.share_percent, policy.floor_per_minute)
     if not found.is_empty:
         return found
-    recent = retries_since(vendor.tenant_id, now - budget.WINDOW).filter(vendor_id=vendor.pk)
-    return budget.judge(list(recent.values_list("started_at", flat=True)), heard, policy, now=now)
+    return budget.judge(ground.counts.retried_at(vendor), heard, policy, now=ground.now)

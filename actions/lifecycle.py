@@ -1,12 +1,15 @@
 """The only writer of an action's status besides execution: every move is checked against the table and journalled."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Exists, F, OuterRef
 
 from actions.models import Action
@@ -34,6 +37,11 @@ _SAVED = [
     "parameters",
     "version",
 ]
+STORE = """
+update actions_action kept set ({columns}) = row({given})
+from jsonb_populate_recordset(null::actions_action, %(rows)s::jsonb) given
+where kept.tenant_id = %(tenant)s and kept.id = given.id
+"""
 _RUN_BY_HAND = (Status.PENDING, Status.PARKED, Status.FAILED, Status.UNKNOWN)
 
 
@@ -127,7 +135,7 @@ def why_not_reversible(action: Action) -> str:
 def incident_of(action: Action) -> Incident:
     """The incident of a retry or escalation, with its workflow."""
     mine = Incident.objects.for_tenant(action.tenant_id).select_related("workflow")
-    found: Incident = mine.get(pk=_known(action.incident_id))
+    found: Incident = mine.get(pk=known(action.incident_id))
     return found
 
 
@@ -135,7 +143,7 @@ def run_of(action: Action, *, lock: bool = False) -> Run:
     """The run a retry is for; `lock` holds it until the transaction ends."""
     mine = Run.objects.for_tenant(action.tenant_id).select_related("incident")
     held = mine.select_for_update(of=("self",)) if lock else mine
-    found: Run = held.get(pk=_known(action.run_id))
+    found: Run = held.get(pk=known(action.run_id))
     return found
 
 
@@ -144,7 +152,7 @@ def waited_for_by(action: Action) -> Incident:
     return run_of(action).incident or incident_of(action)
 
 
-def _known(identifier: UUID | None) -> UUID:
+def known(identifier: UUID | None) -> UUID:
     assert identifier is not None, "only retries have runs, and only they and escalations incidents"
     return identifier
 
@@ -163,11 +171,15 @@ def move(
     """Move a locked row; being there already is a quiet no-op. Raises ActionRefused."""
     if action.status == status:
         return action
+    return save(action, moved(action, status, verb, **detail), by=by, now=now)
+
+
+def moved(action: Action, status: Status, verb: str, **detail: Any) -> Change:
+    """A locked row that is elsewhere is there now, once `save_all` has stored it. Raises ActionRefused."""
     if status not in ALLOWED[action.status]:
         raise ActionRefused(current=action.status, asked=status)
     before, action.status = action.status, status
-    change = Change(verb, {"before": before, "after": str(status), **detail})
-    return save(action, change, by=by, now=now)
+    return Change(verb, {"before": before, "after": str(status), **detail})
 
 
 def move_all(
@@ -195,17 +207,66 @@ def move_all(
         moved = {"before": action.status, "after": str(status), **detail}
         action.status, action.version = status, action.version + 1
         lines[action.correlation_id].append(_line(action, verb, moved))
+    _record(lines, by=by, now=now)
+
+
+def save_all(changes: Mapping[Action, Change | None], *, by: Actor, now: datetime) -> None:
+    """Store what `save` would store of each locked row, in one statement for all of them."""
+    if not changes:
+        return
+    lines: dict[str, list[journal.Line]] = defaultdict(list)
+    for action, change in changes.items():
+        _touch(action)
+        if change is None:
+            journal.announce(action)
+        else:
+            line = _line(action, change.verb, change.detail)
+            lines[action.correlation_id].append(line)
+    _store(list(changes))
+    _record(lines, by=by, now=now)
+
+
+def _store(actions: Sequence[Action]) -> None:
+    """What was read of these locked rows, but for what never changes."""
+    unread = set().union(*(action.get_deferred_fields() for action in actions))
+    columns = tuple(name for name in _SAVED if name not in unread)
+    rows = [
+        {"id": str(action.pk), **{name: _plain(getattr(action, name)) for name in columns}}
+        for action in actions
+    ]
+    about: dict[str, Any] = {"tenant": actions[0].tenant_id, "rows": json.dumps(rows)}
+    with connection.cursor() as cursor:
+        cursor.execute(_statement(columns), about)
+        assert cursor.rowcount == len(rows), "a row of another tenant, or none at all"
+
+
+@cache
+def _statement(columns: tuple[str, ...]) -> str:
+    given = ", ".join(f"given.{name}" for name in columns)
+    return STORE.format(columns=", ".join(columns), given=given)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _record(lines: Mapping[str, list[journal.Line]], *, by: Actor, now: datetime) -> None:
+    """By correlation id: a batch may be of many."""
     for correlation_id, theirs in lines.items():
         with correlation.correlated(correlation_id):
             journal.record_many(theirs, by=by, at=now)
 
 
-def save(action: Action, change: Change | None, *, by: Actor, now: datetime) -> Action:
-    """Store a locked row with one journal line (None: none); its lease ends unless it is in progress."""
+def _touch(action: Action) -> None:
     if action.status != Status.IN_PROGRESS:
         action.lease_token = action.lease_until = None
     action.version += 1
-    action.save(update_fields=_SAVED)
+
+
+def save(action: Action, change: Change | None, *, by: Actor, now: datetime) -> Action:
+    """Store a locked row with one journal line (None: none); its lease ends unless it is in progress."""
+    _touch(action)
+    _store([action])
     if change is None:
         journal.announce(action)
         return action

@@ -89,7 +89,9 @@ def run_due() -> int:
     from actions import execution
 
     room = calls.room
-    return execution.run_due(limit=room, spare=SPARE, submit=calls.submit) if room > 0 else 0
+    if room <= 0:
+        return 0
+    return execution.run_due(limit=room, spare=SPARE, submit=calls.submit, together=AT_ONCE)
 
 
 def fill_places() -> int:

@@ -1,14 +1,17 @@
 """The only writer of circuit breakers: the pure steps of `breaker_step`, applied to a locked row."""
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db import connection
+
 from safety import breaker_step, breaker_window, rules
 from safety.breaker_step import Admission, BreakerState, Outcome
 from safety.breaker_window import Tally
-from safety.effective import Effective
+from safety.effective import Effective, Override
 from safety.models import CircuitBreaker
 from safety.ruletypes import BreakerPolicy
 from safety.states import BreakerStatus
@@ -20,11 +23,44 @@ from tenants.models import Vendor
 COUNTED_CATEGORIES = frozenset(
     {"transient_error", "vendor_error", "infrastructure_error", "rate_limit"}
 )
+LOCK = """
+select * from safety_circuitbreaker where tenant_id = %(tenant)s and vendor_id = %(vendor)s for update
+"""
+_STORED = (
+    "state",
+    "failures",
+    "epoch",
+    "open_count",
+    "opened_because",
+    "successes",
+    "slow_probes",
+    "probes",
+    "window",
+    "opened_at",
+    "open_until",
+    "closed_at",
+    "forced",
+    "forced_until",
+    "forced_reason",
+    "version",
+)
+STORE = f"""
+update safety_circuitbreaker set {", ".join(f'"{name}" = %({name})s' for name in _STORED)}
+where tenant_id = %(tenant)s and id = %(id)s
+"""  # noqa: S608  # of constants
 _VERBS = {
     BreakerStatus.OPEN: "breaker_opened",
     BreakerStatus.HALF_OPEN: "breaker_half_opened",
     BreakerStatus.CLOSED: "breaker_closed",
 }
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A vendor's breaker, its row held until the transaction ends, and the rules in force for the vendor."""
+
+    row: CircuitBreaker
+    in_force: Effective
 
 
 @dataclass
@@ -47,8 +83,17 @@ def policy_for(vendor: Vendor) -> BreakerPolicy:
 
 def admit(vendor: Vendor, *, call_id: str, now: datetime) -> Admitted:
     """Ask for a call, holding the breaker's row until the transaction ends."""
-    row = _locked(vendor)
-    in_force = rules.effective_of_vendor(vendor)
+    return ask(watch(vendor), call_id=call_id, now=now)
+
+
+def watch(vendor: Vendor, *, known: Sequence[Override] | None = None) -> Watched:
+    """Hold the breaker's row, for as many calls as ask. Whoever watches several goes by vendor id."""
+    return Watched(_locked(vendor), rules.effective_of_vendor(vendor, known=known))
+
+
+def ask(watched: Watched, *, call_id: str, now: datetime) -> Admitted:
+    """Ask for a call as all those before have left the breaker that were kept."""
+    row, in_force = watched.row, watched.in_force
     state, admission = breaker_step.admit(
         state_of(row), now=now, policy=in_force.breaker, call_id=call_id
     )
@@ -59,11 +104,7 @@ def peek(vendor: Vendor, *, call_id: str, now: datetime) -> Admitted:
     """What `admit` would answer: no row is locked, no probe leased."""
     mine = CircuitBreaker.objects.for_tenant(vendor.tenant_id).filter(vendor_id=vendor.id)
     row = mine.first() or CircuitBreaker(tenant_id=vendor.tenant_id, vendor_id=vendor.id)
-    in_force = rules.effective_of_vendor(vendor)
-    state, admission = breaker_step.admit(
-        state_of(row), now=now, policy=in_force.breaker, call_id=call_id
-    )
-    return Admitted(row, state, admission, in_force)
+    return ask(Watched(row, rules.effective_of_vendor(vendor)), call_id=call_id, now=now)
 
 
 def record(
@@ -145,14 +186,14 @@ def state_of(row: CircuitBreaker) -> BreakerState:
 
 def _locked(vendor: Vendor) -> CircuitBreaker:
     mine = CircuitBreaker.objects.for_tenant(vendor.tenant_id)
-    row = mine.select_for_update().filter(vendor_id=vendor.id).first()
-    if row is None:
+    asked = mine.raw(LOCK, {"tenant": vendor.tenant_id, "vendor": vendor.id})
+    found: list[CircuitBreaker] = list(asked)
+    if not found:
         CircuitBreaker.objects.bulk_create(
             [CircuitBreaker(tenant_id=vendor.tenant_id, vendor_id=vendor.id)], ignore_conflicts=True
         )
-        row = mine.select_for_update().get(vendor_id=vendor.id)
-    found: CircuitBreaker = row
-    return found
+        found = list(mine.raw(LOCK, {"tenant": vendor.tenant_id, "vendor": vendor.id}))
+    return found[0]
 
 
 def _store(
@@ -173,7 +214,11 @@ def _store(
         setattr(row, name, getattr(state, name))
     row.forced = state.forced or ""
     row.version += 1
-    row.save(update_fields=[*breaker_step.as_json(state), "forced_reason", "version"])
+    stored = {name: getattr(row, name) for name in _STORED}
+    for name in ("probes", "window"):
+        stored[name] = json.dumps(stored[name])
+    with connection.cursor() as cursor:
+        cursor.execute(STORE, {**stored, "tenant": row.tenant_id, "id": row.pk})
     if verb or state.state != before.state:
         journal.record(
             row,

@@ -104,11 +104,11 @@ def hear(vendor: Vendor, n_originals: int, *, now: datetime) -> None:
         )
 
 
-def spend(vendor: Vendor, *, is_of_campaign: bool, now: datetime) -> None:
-    """Meter a call that we make; its start says so, while it holds the vendor's breaker."""
+def spend(vendor: Vendor, *, is_of_campaign: bool, now: datetime, n_calls: int = 1) -> None:
+    """Meter calls that we make; their start says so, while it holds the vendor's breaker."""
     kind = "campaign_calls" if is_of_campaign else "retries"
     with connection.cursor() as cursor:
-        cursor.execute(_COUNTED, _minute(vendor, now=now, **{kind: 1}))
+        cursor.execute(_COUNTED, _minute(vendor, now=now, **{kind: n_calls}))
 
 
 def meter(vendor: Vendor, *, now: datetime) -> Meter:

@@ -5,6 +5,7 @@ lock of its scope. So once an activation has committed, no start that did not se
 flags is a statement of its own after the locks: it needs a snapshot taken when they are held.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -76,6 +77,20 @@ class Ended:
 
     id: UUID
     at: datetime
+
+
+def lock_all(several: Collection[Scopes]) -> None:
+    """Before `lock_and_read` of more than one: two that took the same scopes in another order would wait for ever."""
+    ranks = list(SwitchScope)
+    pairs = {
+        (ranks.index(SwitchScope(scope)), target)
+        for one in several
+        for scope, target in one.pairs()
+    }
+    [tenant_id] = {one.tenant_id for one in several}
+    names = [_GLOBAL, *(_name(tenant_id, ranks[rank], target) for rank, target in sorted(pairs))]
+    with connection.cursor() as cursor:
+        cursor.execute(_SHARED, [names])
 
 
 def lock_and_read(scopes: Scopes, *, now: datetime) -> list[Held]:

@@ -1,7 +1,7 @@
 """The vendor rate limit shared by all workers: one GCRA row per vendor in Postgres, conservative and never above.
 
-GCRA (ITU-T I.371): a call conforms when the theoretical arrival time is at most a burst ahead of now. The row is
-locked by its UPDATE, so two workers can never spend the same token.
+GCRA (ITU-T I.371): a call conforms when the theoretical arrival time is at most a burst ahead of now. Whoever spends
+holds the row until the transaction ends, so two workers can never spend the same token.
 """
 
 import math
@@ -14,16 +14,14 @@ from awfdrs_site.lib.ids import uuid7
 from safety.ruletypes import RateLimit
 from tenants.models import Vendor
 
-# The first call of a vendor makes the row; a bucket starts with one token, not a full burst.
-_TAKE = """
+# Whoever looks first makes the row; a bucket starts with one token, not a full burst.
+_HOLD = """
 insert into safety_vendorbucket as bucket (id, tenant_id, vendor_id, arrival_at)
-values (%(id)s, %(tenant)s, %(vendor)s, %(now)s::timestamptz + %(burst)s::interval)
-on conflict (tenant_id, vendor_id) do update
-  set arrival_at = greatest(bucket.arrival_at, %(now)s::timestamptz) + %(interval)s::interval
-  where greatest(bucket.arrival_at, %(now)s::timestamptz) - %(now)s::timestamptz
-        <= %(burst)s::interval - %(interval)s::interval
+values (%(id)s, %(tenant)s, %(vendor)s, %(now)s::timestamptz + %(ahead)s::interval)
+on conflict (tenant_id, vendor_id) do update set arrival_at = bucket.arrival_at
 returning arrival_at
 """
+_KEEP = "update safety_vendorbucket set arrival_at = %s where tenant_id = %s and vendor_id = %s"
 _ARRIVAL = "select arrival_at from safety_vendorbucket where tenant_id = %s and vendor_id = %s"
 
 
@@ -35,35 +33,67 @@ class Taken:
     clears_at: datetime | None
 
 
+@dataclass
+class Bucket:
+    """A vendor's bucket, its row held until the transaction ends; what is spent of it is stored by `keep`."""
+
+    vendor: Vendor
+    limit: RateLimit
+    arrival_at: datetime
+
+
 def take(vendor: Vendor, limit: RateLimit, *, now: datetime) -> Taken:
     """Spend one token, or say when to come back. Never above burst + rate·t in any window."""
+    bucket = hold(vendor, limit, now=now)
+    taken = spend(bucket, now=now)
+    keep(bucket)
+    return taken
+
+
+def hold(vendor: Vendor, limit: RateLimit, *, now: datetime) -> Bucket:
+    """Keep others from the vendor's tokens until the transaction ends."""
     interval, burst = _terms(limit)
     with connection.cursor() as cursor:
         cursor.execute(
-            _TAKE,
+            _HOLD,
             {
                 "id": uuid7(),
                 "tenant": vendor.tenant_id,
                 "vendor": vendor.id,
                 "now": now,
-                "interval": str(interval),
-                "burst": str(burst),
+                "ahead": str(burst - interval),
             },
         )
-        if cursor.fetchone():
-            return Taken(True, None)
-    return peek(vendor, limit, now=now)
+        return Bucket(vendor, limit, cursor.fetchone()[0])
+
+
+def spend(bucket: Bucket, *, now: datetime) -> Taken:
+    """One token of a bucket that is held."""
+    taken = _look(bucket.arrival_at, bucket.limit, now=now)
+    if taken.allowed:
+        bucket.arrival_at = max(bucket.arrival_at, now) + _terms(bucket.limit)[0]
+    return taken
+
+
+def keep(bucket: Bucket) -> None:
+    """Store what was spent of it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, [bucket.arrival_at, bucket.vendor.tenant_id, bucket.vendor.id])
 
 
 def peek(vendor: Vendor, limit: RateLimit, *, now: datetime) -> Taken:
     """What `take` would answer; nothing is spent."""
-    interval, burst = _terms(limit)
     with connection.cursor() as cursor:
         cursor.execute(_ARRIVAL, [vendor.tenant_id, vendor.id])
         found = cursor.fetchone()
-    if found is None or max(found[0], now) - now <= burst - interval:
+    return Taken(True, None) if found is None else _look(found[0], limit, now=now)
+
+
+def _look(arrival_at: datetime, limit: RateLimit, *, now: datetime) -> Taken:
+    interval, burst = _terms(limit)
+    if max(arrival_at, now) - now <= burst - interval:
         return Taken(True, None)
-    return Taken(False, found[0] - burst + interval)
+    return Taken(False, arrival_at - burst + interval)
 
 
 def _terms(limit: RateLimit) -> tuple[timedelta, timedelta]:

@@ -4,7 +4,7 @@ Places keep the row readable: each action says when its turn is. They cannot kee
 late and then take several at once; so each start counts the starts of the second before it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -41,6 +41,12 @@ def turn(release_id: str, *, tenant_id: UUID, now: datetime, lock: bool) -> Perm
     if len(lately) < release.per_second:
         return Permit(True, None, rate)
     return Permit(False, max(lately[0] + SECOND, now), rate)
+
+
+def hold(release_ids: Collection[str], *, tenant_id: UUID) -> None:
+    """Keep others from asking for turns of these until the transaction ends, in one order."""
+    mine = SwitchRelease.objects.for_tenant(tenant_id).select_for_update()
+    list(mine.filter(pk__in=release_ids).order_by("id").values_list("pk", flat=True))
 
 
 def started(release_id: str, *, tenant_id: UUID, now: datetime) -> None:

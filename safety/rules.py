@@ -1,5 +1,6 @@
 """The only door to the rules in force: the shipped or configured files, and a tenant's overrides over them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +8,7 @@ from functools import cache
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from safety import checks, effective, rule_texts, rulefields, rulefiles
 from safety.effective import Effective, Override, Value
@@ -19,6 +20,10 @@ from tenants.models import Vendor
 from tenants.querysets import TenantQuerySet
 
 NO_CATEGORY = "unknown"
+# Read at every start and settlement of a retry.
+OVERRIDES = """
+select scope, target, "values", version, id from safety_ruleoverride where tenant_id = %s
+"""
 
 
 class RuleMoved(Exception):
@@ -65,10 +70,12 @@ def environment() -> dict[str, object]:
 
 def overrides(tenant_id: UUID) -> list[Override]:
     """Every override of the tenant, all versions; one query."""
-    return [
-        Override(row.scope, row.target, row.values, row.version, str(row.id))
-        for row in RuleOverride.objects.for_tenant(tenant_id)
-    ]
+    with connection.cursor() as cursor:
+        cursor.execute(OVERRIDES, [tenant_id])
+        return [
+            Override(scope, target, json.loads(values), version, str(pk))
+            for scope, target, values, version, pk in cursor.fetchall()
+        ]
 
 
 def effective_for(
@@ -92,9 +99,11 @@ def effective_for(
     )
 
 
-def effective_of_vendor(vendor: Vendor) -> Effective:
+def effective_of_vendor(vendor: Vendor, *, known: Sequence[Override] | None = None) -> Effective:
     """The values in force for a vendor whatever fails: its breaker, its rate limit."""
-    return effective_for(tenant_id=vendor.tenant_id, workflow="", vendor=vendor.name, error_code="")
+    return effective_for(
+        tenant_id=vendor.tenant_id, workflow="", vendor=vendor.name, error_code="", known=known
+    )
 
 
 def compared(*, tenant_id: UUID, **about: str) -> list[Compared]:

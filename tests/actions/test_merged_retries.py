@@ -46,7 +46,7 @@ def plan(tenant: Tenant) -> list[Action]:
 
 def is_needed(action: Action) -> bool:
     with bound(action.tenant_id) as now:
-        return facts.of_action(action, now=now, lock=False).is_still_needed
+        return facts.of_action(action, facts.look([action], now=now, lock=False)).is_still_needed
 
 
 def test_a_pending_retry_goes_on_and_the_run_gets_no_second_one(
