@@ -75,7 +75,9 @@ def view_of(query: str) -> str:
 
 
 def _ids(data: Mapping[str, Any]) -> list[UUID]:
-    given = data.getlist("ids") if hasattr(data, "getlist") else []
+    """Ticked boxes each by itself, or one value with commas, as a script sends it."""
+    said = data.getlist("ids") if hasattr(data, "getlist") else []
+    given = [one for part in said for one in part.split(",") if one]
     try:
         return [UUID(one) for one in dict.fromkeys(given[: bulk.IDS_MOST])]
     except ValueError:

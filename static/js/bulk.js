@@ -64,7 +64,7 @@
   const said = (extra) => {
     const values = { ...Object.fromEntries(new FormData(form())), ...extra };
     delete values.csrfmiddlewaretoken;
-    values.ids = ticked().map((row) => row.dataset.id);
+    values.ids = ticked().map((row) => row.dataset.id).join(",");
     if (values.all) delete values.ids;
     return values;
   };

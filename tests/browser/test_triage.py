@@ -1,0 +1,71 @@
+"""Triage where only a browser shows it: ticked rows, the bar for all of them, and the key that takes it back."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import SignIn
+from tests.factories import IncidentFactory
+from tests.support.console import World
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+
+@pytest.fixture
+def desk(cast: World, sign_in: SignIn) -> Page:
+    for _ in range(4):
+        IncidentFactory(tenant=cast.acme)
+    page = sign_in(cast.alice)
+    page.goto("/incidents/?tab=open")
+    return page
+
+
+def test_rows_are_ticked_resolved_and_undone_by_key(desk: Page) -> None:
+    # CONSOLE.md: x J J e resolves neighbours, z takes it back
+    desk.keyboard.press("j")
+    for key in ("x", "J", "J"):
+        desk.keyboard.press(key)
+    expect(desk.locator(".bulk [data-count]")).to_have_text("3 selected")
+    desk.keyboard.press("e")
+    expect(desk.locator(".toast").last).to_contain_text("3 incidents resolved")
+    expect(desk.locator(".row-gone")).to_have_count(3)
+    expect(desk.locator(".bulk")).to_be_hidden()
+    desk.keyboard.press("z")
+    expect(desk.locator(".toast").last).to_contain_text("3 are as before")
+    expect(desk.locator(".row-gone")).to_have_count(0)
+
+
+def test_one_row_is_snoozed_given_and_noted_by_key(desk: Page) -> None:
+    desk.keyboard.press("j")
+    desk.keyboard.press("s")
+    desk.keyboard.press("3")
+    expect(desk.locator(".row .pill").first).to_have_text("Snoozed")
+    desk.keyboard.press("z")
+    expect(desk.locator(".row .pill").first).to_have_text("Open")
+    desk.keyboard.press("i")
+    desk.keyboard.press("i")
+    expect(desk.locator(".toast").last).to_contain_text("given to Alice")
+    desk.keyboard.press("i")  # and alone it asks whom
+    expect(desk.locator("dialog")).to_contain_text("Whose is")
+    desk.keyboard.press("Escape")
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#incident")).to_be_visible()
+    desk.keyboard.press("c")
+    desk.keyboard.type("**on it**")
+    desk.get_by_role("button", name="Add note").click()
+    expect(desk.locator(".note strong")).to_have_text("on it")
+
+
+def test_without_javascript_rows_are_ticked_and_undone_by_forms(
+    cast: World, sign_in: SignIn
+) -> None:
+    for _ in range(2):
+        IncidentFactory(tenant=cast.acme)
+    page = sign_in(cast.alice, java_script_enabled=False)
+    page.goto("/incidents/?tab=open")
+    page.locator("input[name=ids]").first.check()
+    page.locator(".bulk").get_by_role("button", name="Resolve").click()
+    expect(page.locator(".toast")).to_contain_text("1 incident resolved")
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(page.locator(".toast")).to_contain_text(re.compile("1 is as before"))
