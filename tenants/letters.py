@@ -35,7 +35,12 @@ def write(*, email: str, subject: str, text: str, now: datetime) -> Letter:
     """Keep the letter in the transaction of what it tells of."""
     letter_id = uuid7()
     sealed = secrets.seal(text, tenant_id=_NOBODYS, row_id=letter_id)
-    told = {"subject": subject[:200], "text_sealed": sealed, "created_at": now, "due_at": now}
+    told = {
+        "subject": " ".join(subject.split())[:200],
+        "text_sealed": sealed,
+        "created_at": now,
+        "due_at": now,
+    }
     return Letter.objects.create(id=letter_id, email=email, **told)
 
 

@@ -17,6 +17,8 @@ from tenants.models import Invitation, Membership
 from tenants.states import Role
 
 OPEN_FOR = timedelta(days=7)
+AGAIN_AFTER = timedelta(minutes=2)  # nobody's mailbox is filled by others
+MOST = 200  # invitations that stand at once
 _SALT = "tenants.members.invitation"
 _TEXT = """\
 {by} invites you to join {tenant} at AWFDRS as {role}.
@@ -50,11 +52,12 @@ def invite(tenant: TenantRef, *, email: str, role: str, by: Actor, now: datetime
         "expires_at": now + OPEN_FOR,
     }
     mine = Invitation.objects.for_tenant(tenant)
+    if mine.filter(expires_at__gt=now).exclude(email=address).count() >= MOST:
+        raise MemberRefused(f"{MOST} invitations stand already. Withdraw some first.")
     invitation, _ = mine.update_or_create(email=address, defaults=said | {"tenant_id": tenant.id})
     journal.record(invitation, "member_invited", by=by, at=now, email=address, role=role)
-    text = _TEXT.format(by=by.label, tenant=tenant.name, role=role, link=link_of(invitation))
-    subject = f"{by.label} invites you to {tenant.name}"
-    letters.write(email=address, subject=subject, text=text, now=now)
+    if not letters.was_written_to(address, since=now - AGAIN_AFTER):  # its link is good as well
+        _write(invitation, tenant, by=by, now=now)
     found: Invitation = invitation
     return found
 
@@ -128,6 +131,13 @@ def remove(member: Membership, *, by: Actor, now: datetime) -> None:
     member = _locked(member)
     journal.record(member, "member_removed", by=by, at=now, who=str(member.user), role=member.role)
     Membership.objects.for_tenant(member.tenant_id).filter(pk=member.pk).delete()
+
+
+def _write(invitation: Invitation, tenant: TenantRef, *, by: Actor, now: datetime) -> None:
+    told = {"by": by.label, "tenant": tenant.name, "role": invitation.role}
+    text = _TEXT.format(**told, link=link_of(invitation))
+    subject = f"{by.label} invites you to {tenant.name}"
+    letters.write(email=invitation.email, subject=subject, text=text, now=now)
 
 
 def _locked(member: Membership) -> Membership:

@@ -111,12 +111,12 @@ def left(context: Context, at: datetime) -> SafeString:
 @register.simple_tag
 def clock(at: datetime) -> SafeString:
     """The time of day where the person is, to the second."""
-    return _time(at, timezone.localtime(at).strftime("%H:%M:%S"), "")
+    return _time(at, _here(at).strftime("%H:%M:%S"), "")
 
 
 @register.simple_tag
 def exact(at: datetime) -> SafeString:
-    return _time(at, timezone.localtime(at).strftime("%d %b %H:%M:%S"), "")
+    return _time(at, _here(at).strftime("%d %b %H:%M:%S"), "")
 
 
 @register.simple_tag
@@ -164,6 +164,10 @@ def served_at(context: Context) -> str:
 def _now(context: Context) -> datetime:
     now = context.get("now")
     return now if isinstance(now, datetime) else timezone.now()
+
+
+def _here(at: datetime) -> datetime:
+    return at.astimezone(timezone.get_current_timezone())
 
 
 def _time(at: datetime, text: str, ticks: str) -> SafeString:

@@ -13,7 +13,7 @@ from awfdrs_site.asgi import application
 from awfdrs_site.lib import live
 from incidents import lifecycle
 from incidents.models import Incident
-from tenants import journal, scoping
+from tenants import journal, scoping, sessions
 from tenants.models import Membership, Tenant
 from tests.cast import acting, signed_in
 from tests.factories import IncidentFactory
@@ -112,5 +112,17 @@ async def test_a_lost_membership_closes_the_socket(
             Membership.objects.for_tenant(acme).filter(user=alice).delete()
 
     await sync_to_async(leave)()
+    message = await socket.receive_output(timeout=5)
+    assert (message["type"], message["code"]) == ("websocket.close", consumers.CLOSE_FORBIDDEN)
+
+
+async def test_an_ended_session_closes_its_socket(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # M51: revoked within 5 s, the time of a recheck and its answer
+    assert consumers.RECHECK_SECONDS + 1 <= 5
+    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0.1)
+    socket = await opened(alice)
+    await sync_to_async(sessions.end_others)(alice.pk, but=None, by=journal.SYSTEM)
     message = await socket.receive_output(timeout=5)
     assert (message["type"], message["code"]) == ("websocket.close", consumers.CLOSE_FORBIDDEN)

@@ -109,6 +109,20 @@ def test_an_invitation_ends_by_itself_or_by_hand(
     assert Client().get("/join/made-up:by:me/").status_code == 404
 
 
+def test_asked_again_at_once_there_is_one_letter_and_one_invitation(
+    ann: User, acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = signed_in(ann)
+    for role in ("viewer", "operator"):
+        client.post(MEMBERS, {"email": "one@example.org", "role": role})
+    assert letters.send_due() == 1
+    with scoping.bound(acme.pk):
+        assert Invitation.objects.for_tenant(acme).get().role == "operator"
+    monkeypatch.setattr(members, "MOST", 1)
+    refused = client.post(MEMBERS, {"email": "two@example.org", "role": "viewer"})
+    assert refused.status_code == 422
+
+
 def test_a_member_is_not_invited_again(ann: User, alice: User) -> None:
     typed = {"email": "ALICE@example.org", "role": "admin"}
     answer = signed_in(ann).post(MEMBERS, typed, headers={"Accept": "text/html"})
