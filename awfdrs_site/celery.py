@@ -63,6 +63,8 @@ app.conf.beat_schedule = {
     ),
     "tenants.tasks.seal_journal": _every(1, "tenants.tasks.seal_journal", "default"),
     "events.tasks.make_partitions": _every(3600, "events.tasks.make_partitions", "default"),
+    "events.tasks.add_up_counts": _every(30, "events.tasks.add_up_counts", "default"),
+    "incidents.tasks.let_old_days_go": _every(3600, "incidents.tasks.let_old_days_go", "default"),
     "awfdrs_site.tasks.send_heartbeat": _every(60, "awfdrs_site.tasks.send_heartbeat", "default"),
 }
 

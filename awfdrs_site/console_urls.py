@@ -18,6 +18,8 @@ urlpatterns = [
     path("vendors/", include("actions.vendor_urls")),
     path("incidents/", include("incidents.urls"), {"above": ABOVE}),
     path("runs/", include("incidents.run_urls"), {"above": ABOVE}),
+    path("events/", include("incidents.event_urls")),
+    path("quarantine/", include("events.quarantine_urls")),
     path("rules/", include("safety.rule_urls")),
     path("kill-switches/", include("safety.urls"), {"above": SWITCHES_ABOVE}),
 ]

@@ -162,12 +162,15 @@ def seldom() -> list[Callable[[], int]]:
     """What looks at every open incident, or asks workflows, and is in no hurry."""
     from actions import approval_sweeps, escalation_audit, escalation_sweeps, outlook, tickets
     from awfdrs_site import self_reports
-    from incidents import quiet, storms, undo
+    from events import conservation
+    from incidents import quiet, retaining, storms, undo
     from tenants import letters, sealing, sessions
 
     return [
         partial(quiet.resolve_quiet, has_open_actions=outlook.has_open),
         storms.settle_due,
+        conservation.add_up,
+        retaining.let_go,
         undo.forget_old,
         tickets.follow_due,
         approval_sweeps.keep_due,

@@ -101,27 +101,35 @@ def store(
     *,
     dry_run: bool = False,
     beside: Beside = _nothing,
+    durable: bool = True,
 ) -> list[Verdict]:
     """Store what is new and answer in order; committed when it returns (dry run: rolled back).
+
+    `durable=False` is for verbs of a page: part of the tenant's block that is open, and committed with it.
 
     Idempotent per (tenant, key), within the sequence too. Raises nothing for one bad item: its verdict says
     `rejected` with `error` "unknown_workflow". A missing day partition is made and the store tried again.
     """
     try:
-        return _store(tenant_id, submissions, dry_run=dry_run, beside=beside)
+        return _store(tenant_id, submissions, dry_run=dry_run, beside=beside, durable=durable)
     except IntegrityError as error:
-        if _NO_PARTITION not in str(error):
+        if _NO_PARTITION not in str(error) or not durable:
             raise
     with scoping.pipeline() as now:
         pass
     partitions.make(now=now)
-    return _store(tenant_id, submissions, dry_run=dry_run, beside=beside)
+    return _store(tenant_id, submissions, dry_run=dry_run, beside=beside, durable=True)
 
 
 def _store(
-    tenant_id: UUID, submissions: Sequence[Submission], *, dry_run: bool, beside: Beside
+    tenant_id: UUID,
+    submissions: Sequence[Submission],
+    *,
+    dry_run: bool,
+    beside: Beside,
+    durable: bool,
 ) -> list[Verdict]:
-    with scoping.bound(tenant_id, durable=True) as now:
+    with scoping.bound(tenant_id, durable=durable) as now:
         workflows = _workflows(tenant_id, submissions, now=now)
         rows = [
             None if workflow is None else _row(tenant_id, submission, workflow, now=now)

@@ -1,6 +1,6 @@
-"""The only caller of `awf_make_partition`: days are made ahead by a beat job and on demand by whoever misses one."""
+"""The only caller of `awf_make_partition` and `awf_drop_partition`: days are made ahead, and go with age."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db import connection
 
@@ -10,6 +10,7 @@ DAYS_AHEAD = 3  # beat may be dead for a weekend; after that the first event of 
 
 _TABLES = ["events_event"]
 _MAKE = "select awf_make_partition(%s, %s)"
+_DROP = "select awf_drop_partition(%s, %s)"
 
 
 def register(table: str) -> None:
@@ -24,3 +25,15 @@ def make(*, now: datetime) -> None:
         for table in _TABLES:
             for ahead in range(DAYS_AHEAD + 1):
                 cursor.execute(_MAKE, [table, (now + timedelta(days=ahead)).date()])
+
+
+def tables() -> list[str]:
+    """Every table that has days."""
+    return list(_TABLES)
+
+
+def drop(day: date) -> None:
+    """Drop that day of every registered table, in the pipeline's open block."""
+    with connection.cursor() as cursor:
+        for table in _TABLES:
+            cursor.execute(_DROP, [table, day])

@@ -88,10 +88,11 @@ def replay(
     by: Actor,
     now: datetime,
     dry_run: bool = False,
+    durable: bool = True,
 ) -> Verdict | Problem:
     """Store what was refused, with the fields of `patch`; null takes a field away. Twice creates once.
 
-    What cannot be read is replaced by the patch. Opens a durable block of its own.
+    What cannot be read is replaced by the patch. `durable` as of `ingest.store`.
     """
     if kept.event_id is not None:
         return done(kept)
@@ -106,7 +107,9 @@ def replay(
 
     submission = Submission(event, kept.correlation_id)
     try:
-        (verdict,) = ingest.store(kept.tenant_id, [submission], dry_run=dry_run, beside=beside)
+        (verdict,) = ingest.store(
+            kept.tenant_id, [submission], dry_run=dry_run, beside=beside, durable=durable
+        )
     except Replayed:
         return done(_again(kept))
     return answering.outcome(event, verdict)

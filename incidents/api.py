@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.db.models import Case, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, IntegerField, Q, Value, When
+from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,8 +16,8 @@ from awfdrs_site.lib import clock
 from awfdrs_site.lib.pagination import Listing
 from awfdrs_site.lib.problems import Problem
 from events.api import EventDoor
-from events.models import Event
-from incidents import aliases, analysing, evidence, keeping, lifecycle, remedies, undo
+from events.models import Event, KeptEvent
+from incidents import aliases, analysing, evidence, keeping, lifecycle, remedies, reported, undo
 from incidents.lifecycle import ChangedSince, StaleVersion, TransitionRefused, UnrecoveredRuns
 from incidents.models import Decision, EventLink, Incident
 from incidents.presentation.shapes import NOTHING_ABOVE, Above, Outlook
@@ -45,16 +46,6 @@ _RANK = Case(
     output_field=IntegerField(),
 )
 _OF_INCIDENT = {"get": "view"}
-
-
-def events_of(tenant_id: UUID) -> QuerySet[Event]:
-    """Events with what the digest made of them."""
-    link = EventLink.objects.for_tenant(tenant_id).filter(pk=OuterRef("pk"))
-    rows: QuerySet[Event] = Event.objects.for_tenant(tenant_id)
-    return rows.select_related("workflow").annotate(
-        outcome=Subquery(link.values("outcome")[:1]),
-        incident_id=Subquery(link.values("incident_id")[:1]),
-    )
 
 
 @contextmanager
@@ -87,14 +78,17 @@ class Events(EventDoor):
     listing = Listing(EventSerializer, EventFilters)
 
     def get(self, request: Request) -> Response:
-        return self.listing.answer(request, events_of(self.caller.tenant.id))
+        return self.listing.answer(request, reported.events_of(self.caller.tenant.id))
 
 
 class EventDetail(TenantAPIView):
     verbs: ClassVar[Mapping[str, str]] = {"get": "view"}
 
-    def find(self, **kwargs: Any) -> Event:
-        return get_or_404(events_of(self.caller.tenant.id), pk=kwargs["pk"])
+    def find(self, **kwargs: Any) -> Event | KeptEvent:
+        found = reported.one(self.caller.tenant.id, kwargs["pk"])
+        if found is None:
+            raise Http404
+        return found
 
     @extend_schema(responses=EventSerializer)
     def get(self, request: Request, pk: UUID) -> Response:
@@ -189,7 +183,7 @@ class IncidentEvents(OneIncident):
 
     def get(self, request: Request, pk: UUID) -> Response:
         links = EventLink.objects.for_tenant(self.caller.tenant).filter(incident_id=pk)
-        return self.listing.answer(request, events_of(self.caller.tenant.id), keys=links)
+        return self.listing.answer(request, reported.events_of(self.caller.tenant.id), keys=links)
 
 
 class IncidentDecisions(OneIncident):

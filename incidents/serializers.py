@@ -11,7 +11,7 @@ from awfdrs_site.lib import clock, query
 from awfdrs_site.lib.params import IdFilter, InstantFilter, NameOrIdFilter, TextFilter, refused
 from awfdrs_site.lib.query import QueryError
 from events.models import Event
-from incidents import query_filters
+from incidents import query_filters, reported
 from incidents.analysis.outcome import Outcome
 from incidents.cause_serializers import FindingsSerializer, HypothesisSerializer
 from incidents.models import Decision, EventLink, Evidence, Incident, Run
@@ -62,6 +62,10 @@ class EventFilters(filters.FilterSet):  # type: ignore[misc]
     evidence = IdFilter(field_name="evidence", method="of_evidence")
     since = InstantFilter(field_name="received_at", lookup_expr="gte")
     until = InstantFilter(field_name="received_at", lookup_expr="lt")
+    q = TextFilter(method="search")
+
+    def search(self, rows: QuerySet[Event], _name: str, text: str) -> QuerySet[Event]:
+        return rows.filter(reported.saying(text))
 
     def of_evidence(self, rows: QuerySet[Event], _name: str, value: Any) -> QuerySet[Event]:
         """Exactly the events that a hypothesis counted."""

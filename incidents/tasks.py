@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from incidents import acknowledging, bulk_work, decisions, detection, snoozing, undo
+from incidents import acknowledging, bulk_work, decisions, detection, retaining, snoozing, undo
 
 
 @shared_task
@@ -27,3 +27,8 @@ def tend_triage(**_: object) -> None:
 def work_bulk(**_: object) -> None:
     while bulk_work.work_due():
         pass
+
+
+@shared_task
+def let_old_days_go(**_: object) -> None:
+    retaining.let_go()

@@ -28,6 +28,7 @@ BUNDLES = {
         "css/components/bulk.css",
         "css/components/cards.css",
         "css/components/charts.css",
+        "css/components/flow.css",
         "css/components/vendors.css",
         "css/components/causes.css",
         "css/components/detail.css",

@@ -44,6 +44,7 @@ BINDINGS = (
     Binding("escalate", ("p",), "Escalate"),
     Binding("incidents", ("g i",), "Go to incidents"),
     Binding("runs", ("g r",), "Go to runs"),
+    Binding("events", ("g e",), "Go to events"),
     Binding("approvals", ("g a",), "Go to approvals"),
     Binding("inbox", ("g m",), "Go to your messages"),
     Binding("campaigns", ("g c",), "Go to campaigns"),
