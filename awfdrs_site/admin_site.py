@@ -8,7 +8,8 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import logout
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponseBase
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.decorators import method_decorator
@@ -73,6 +74,10 @@ class Site(admin.AdminSite):
     def logout(self, request: HttpRequest, extra_context: Any = None) -> Any:
         logout(request)
         return redirect("tenants:sign-in")
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """No form of ours asks it, and it breaks on relations that are asked for backwards."""
+        raise PermissionDenied
 
     def get_log_entries(self, request: HttpRequest) -> Any:
         """Django's own log is not kept: the journal is the record."""
