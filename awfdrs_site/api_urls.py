@@ -37,7 +37,7 @@ canonical: list[URLPattern] = [
     path("quarantine", quarantine.Quarantine.as_view(), name="quarantine"),
     path("quarantine/<id:pk>", quarantine.QuarantinedDetail.as_view(), name="quarantined"),
     path("quarantine/<id:pk>/replay", quarantine.QuarantineReplay.as_view()),
-    path("incidents", incidents.Incidents.as_view(), name="incidents"),
+    path("incidents", incidents.Incidents.as_view(above=ABOVE), name="incidents"),
     path(
         "incidents/<id:pk>",
         incidents.IncidentDetail.as_view(above=ABOVE, explain=explain.of_incident),

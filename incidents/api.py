@@ -97,6 +97,7 @@ class EventDetail(TenantAPIView):
 
 class Incidents(TenantAPIView):
     verbs: ClassVar[Mapping[str, str]] = {"get": "view"}
+    above: Above = NOTHING_ABOVE  # `is:attention` asks it who waits for people
     listing = Listing(
         IncidentSerializer,
         IncidentFilters,

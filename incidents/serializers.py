@@ -45,7 +45,9 @@ class IncidentFilters(filters.FilterSet):  # type: ignore[misc]  # the library h
     def search(self, rows: QuerySet[Incident], _name: str, text: str) -> QuerySet[Incident]:
         """The console's query language; plain words search title, code and number."""
         caller = self.request.caller
-        asker = Asker(caller.tenant.id, clock.now(), caller.user_id)
+        above = self.request.parser_context["view"].above
+        waiting = above.waiting_for_people(caller.tenant.id)
+        asker = Asker(caller.tenant.id, clock.now(), caller.user_id, waiting)
         try:
             return query_filters.narrowed(rows, text, asker=asker)
         except QueryError as wrong:

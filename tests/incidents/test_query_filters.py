@@ -95,6 +95,7 @@ FINDS = {
     "is:closed": NEITHER,
     "is:escalated": TWO,
     "is:ack": TWO,
+    "is:attention": ONE,
     "is:snoozed": TWO,
     "-is:snoozed": ONE,
     "is:assigned": ONE,
