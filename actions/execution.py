@@ -157,7 +157,8 @@ def settle(claim: Claim, result: Result) -> Action | None:
                 latency_ms=result.latency_ms,
                 cause="our own retries",
             )
-    return action
+    settled: Action = action
+    return settled
 
 
 def _calling(claim: Claim) -> Any:

@@ -93,7 +93,7 @@ def _read_runs(retries: Sequence[Action], *, lock: bool) -> None:
         incident = incidents[lifecycle.known(action.incident_id)]
         if action.workflow is not None and action.workflow_id == incident.workflow_id:
             incident.workflow = action.workflow
-        action.run, action.incident = runs.get(action.run_id), incident
+        action.run, action.incident = runs.get(lifecycle.known(action.run_id)), incident
 
 
 def _release(action: Action, *, now: datetime, lock: bool) -> gate.Permit | None:

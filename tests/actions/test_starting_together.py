@@ -194,7 +194,12 @@ def test_the_jobs_of_a_sweep_start_together_and_settle_each_for_itself(
 def test_what_every_start_counts_is_found_by_its_index(
     acme: Tenant, statement: str, index: str
 ) -> None:
-    about = {"tenant": acme.pk, "ids": [uuid7()], "runs": [uuid7()], "vendor": uuid7()}
+    about: dict[str, Any] = {
+        "tenant": acme.pk,
+        "ids": [uuid7()],
+        "runs": [uuid7()],
+        "vendor": uuid7(),
+    }
     with bound(acme.pk) as now, connection.cursor() as cursor:
         cursor.execute("set local enable_seqscan = off")
         cursor.execute(
