@@ -117,11 +117,11 @@ def books(tenant_id: UUID, *, now: datetime) -> list[KeyBooks]:
     return sorted(found, key=lambda one: -one.tally.received)
 
 
-def _groups(mine: QuerySet[QuarantinedEvent]) -> QuerySet[QuarantinedEvent, dict[str, Any]]:
+def _groups(mine: QuerySet[QuarantinedEvent]) -> list[dict[str, Any]]:
+    """Most of them first."""
     waiting = mine.filter(event_id=None).values("reason")
-    return waiting.annotate(n=Count("*"), latest_at=Max("received_at")).order_by("-n", "reason")[
-        :GROUPS_MOST
-    ]
+    counted = waiting.annotate(n=Count("*"), latest_at=Max("received_at"))
+    return [dict(one) for one in counted.order_by("-n", "reason")[:GROUPS_MOST]]
 
 
 def _group(one: dict[str, Any], current: str) -> Group:
