@@ -23,7 +23,7 @@ class Difference:
 def differences(good: Mapping[str, Any], bad: Mapping[str, Any]) -> tuple[Difference, ...]:
     """What the bad one has, lacks and says otherwise, in order of path; the first MOST."""
     before, after = dict(_leaves(good)), dict(_leaves(bad))
-    found = []
+    found: list[Difference] = []
     for path in sorted(before.keys() | after.keys()):
         if len(found) == MOST:
             break
