@@ -35,9 +35,7 @@ def test_keys_and_values_are_completed_and_asked_by_keyboard_alone(desk: Page) -
     assert desk.evaluate(RUN, RULES) == []
     desk.keyboard.press("Enter")
     expect(desk.locator("#q")).to_have_value("workflow:shipping ")
-    desk.keyboard.press("Escape")
-    expect(desk.locator("#q-options")).to_be_hidden()
-    desk.keyboard.press("Enter")
+    desk.keyboard.press("Enter")  # nothing is chosen now: it asks
     expect(desk).to_have_url(re.compile(r"q=workflow%3Ashipping"))
     expect(desk.locator(".row")).to_have_count(1)
 
