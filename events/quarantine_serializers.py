@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from awfdrs_site.lib.params import IdFilter, InstantFilter, TextFilter
 from events.models import QuarantinedEvent
-from tenants.serializers import VerbSerializer
+from tenants.serializers import FieldErrorSerializer, VerbSerializer
 
 STATES = ("waiting", "replayed")
 
@@ -26,12 +26,6 @@ class QuarantineFilters(filters.FilterSet):  # type: ignore[misc]  # the library
         self, rows: QuerySet[QuarantinedEvent], _name: str, value: str
     ) -> QuerySet[QuarantinedEvent]:
         return rows.filter(event_id__isnull=value == "waiting")
-
-
-class FieldErrorSerializer(serializers.Serializer[Any]):
-    pointer = serializers.CharField(allow_blank=True)
-    code = serializers.CharField()
-    detail = serializers.CharField()
 
 
 class QuarantinedSerializer(serializers.ModelSerializer[QuarantinedEvent]):
