@@ -4,7 +4,7 @@ from django.urls import include, path
 
 from actions.holding import ABOVE as SWITCHES_ABOVE
 from actions.outlook import ABOVE
-from awfdrs_site import views
+from awfdrs_site import help_views, views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -20,6 +20,8 @@ urlpatterns = [
     path("runs/", include("incidents.run_urls"), {"above": ABOVE}),
     path("events/", include("incidents.event_urls")),
     path("quarantine/", include("events.quarantine_urls")),
+    path("help/", include("awfdrs_site.help_urls")),
+    path("problems/<slug:code>", help_views.problem, name="problem"),
     path("rules/", include("safety.rule_urls")),
     path("kill-switches/", include("safety.urls"), {"above": SWITCHES_ABOVE}),
 ]

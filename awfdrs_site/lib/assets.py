@@ -35,6 +35,7 @@ BUNDLES = {
         "css/components/timeline.css",
         "css/components/menus.css",
         "css/components/plain.css",
+        "css/components/pages.css",
         "css/components/settings.css",
     ),
     "admin.css": ("css/tokens.css", "css/admin.css"),

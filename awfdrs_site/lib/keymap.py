@@ -53,6 +53,7 @@ BINDINGS = (
     Binding("safety", ("g s",), "Go to the safety overview"),
     Binding("vendors", ("g v",), "Go to vendors"),
     Binding("kill-switches", ("g k",), "Go to kill switches"),
+    Binding("help-pages", ("g h",), "Go to help"),
     Binding("stop", ("!",), "STOP"),
     Binding("theme", ("t",), "Switch theme"),
     Binding("help", ("?",), "This sheet"),
