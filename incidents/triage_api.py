@@ -54,7 +54,7 @@ class Assignment(Seen):
     note = ReasonField(required=False, allow_blank=True, default="")
 
 
-class Snooze(Seen):
+class SnoozeBody(Seen):
     """Exactly one of what ends it."""
 
     until = InstantField(required=False)
@@ -129,9 +129,9 @@ class IncidentSnooze(OneIncident):
 
     verbs: ClassVar[Mapping[str, str]] = {"post": "snooze"}
 
-    @extend_schema(request=Snooze, responses=IncidentSerializer)
+    @extend_schema(request=SnoozeBody, responses=IncidentSerializer)
     def post(self, request: Request, pk: UUID) -> Response:
-        said, by, now = self.body(Snooze), self.caller.actor, clock.now()
+        said, by, now = self.body(SnoozeBody), self.caller.actor, clock.now()
         kind = next(name for name in ENDS if name in said)
         terms, note = Terms(kind, said[kind]), said["note"]
         with refusals():

@@ -104,5 +104,7 @@ def preset_end(key: str, now: datetime) -> datetime:
     span = next(span for known, _, span in PRESETS if known == key)
     if span is not None:
         return now + span
-    morning = timezone.localtime(now).replace(hour=MORNING, minute=0, second=0, microsecond=0)
+    morning = now.astimezone(timezone.get_current_timezone()).replace(
+        hour=MORNING, minute=0, second=0, microsecond=0
+    )
     return morning + timedelta(days=1)
