@@ -186,10 +186,9 @@ def test_the_jobs_of_a_sweep_start_together_and_settle_each_for_itself(
         (counts.CALLING, "action_in_flight"),
         (counts.TRIED_OF_RUNS, "attempt_of_run"),
         (counts.TRIED_OF_VENDORS, "attempt_of_vendor"),
-        (counts.RETRIED_AT, "attempt_of_vendor"),
         (blasts.BEGUN, "action_of_rule"),
     ],
-    ids=["calling", "tried of runs", "tried of vendors", "retried at", "begun"],
+    ids=["calling", "tried of runs", "tried of vendors", "begun"],
 )
 def test_what_every_start_counts_is_found_by_its_index(
     acme: Tenant, statement: str, index: str
@@ -198,10 +197,10 @@ def test_what_every_start_counts_is_found_by_its_index(
         "tenant": acme.pk,
         "ids": [uuid7()],
         "runs": [uuid7()],
-        "vendor": uuid7(),
     }
     with bound(acme.pk) as now, connection.cursor() as cursor:
-        cursor.execute("set local enable_seqscan = off")
+        # Over tables without rows every order of joining costs the same: the one that is written is asked about.
+        cursor.execute("set local enable_seqscan = off; set local join_collapse_limit = 1")
         cursor.execute(
             f"explain (format json) {statement}",
             {**about, "since": now, "window": now, "rule": "category transient_error"},
