@@ -6,6 +6,7 @@ from actions import (
     canary_views,
     compensation_views,
     inbox_views,
+    overview_views,
     page_views,
     reversal_views,
     vendor_views,
@@ -14,6 +15,7 @@ from actions import (
 
 app_name = "actions"
 urlpatterns = [
+    path("overview/", overview_views.overview, name="overview"),
     path("actions/", page_views.action_list, name="list"),
     path("actions/<uuid:pk>/", page_views.action_detail, name="detail"),
     path("incidents/<uuid:pk>/actions/", views.panel, name="panel"),

@@ -40,6 +40,7 @@ from tenants.models import JournalEntry, Tenant, Vendor
 
 PAGE_SIZE = 50
 OVERVIEW_SHOWN = 20  # vendors with something to say; the list has all
+TELLING_SHOWN = 8  # on the first page
 INCIDENTS_SHOWN = 10
 LINES_SHOWN = 30
 DAY_HOURS = 24
@@ -165,6 +166,13 @@ def overview(tenant_id: UUID, *, now: datetime) -> Overview:
         busy=tuple(line for _, line in lines),
         n_vendors=mine.count(),
     )
+
+
+def telling(tenant_id: UUID, *, now: datetime) -> tuple[VendorRow, ...]:
+    """Rows of the vendors that have something to say, by name."""
+    shown = list(_telling(tenant_id, now=now).order_by("name", "id")[:TELLING_SHOWN])
+    around = Surroundings(tenant_id, shown, now)
+    return tuple(_row(vendor, around) for vendor in shown)
 
 
 def _telling(tenant_id: UUID, *, now: datetime) -> Any:

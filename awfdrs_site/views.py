@@ -7,5 +7,5 @@ from django.views.decorators.http import require_safe
 
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
-    """The incident list is the dashboard."""
-    return redirect("incidents:list")
+    """The overview says what needs a person now."""
+    return redirect("actions:overview")

@@ -125,6 +125,16 @@ class Incident(TenantOwned):
                 condition=models.Q(merged_into__isnull=False),
                 name="incident_merged",
             ),
+            # a workflow's page and its last failure, and analytics: what was opened and resolved when
+            models.Index(
+                fields=["tenant", "workflow", "-last_seen_at", "-id"], name="incident_of_workflow"
+            ),
+            models.Index(fields=["tenant", "opened_at"], name="incident_opened"),
+            models.Index(
+                fields=["tenant", "resolved_at"],
+                condition=models.Q(resolved_at__isnull=False),
+                name="incident_over",
+            ),
             # the sweep that resolves what has been quiet
             models.Index(
                 fields=["last_seen_at"],
@@ -196,6 +206,22 @@ class Run(TenantOwned):
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["tenant", "incident", "state"], name="run_of_incident"),
+            # the overview: what failed in the last day, what has waited longest, what took longest
+            models.Index(
+                fields=["tenant", "last_failed_at"],
+                condition=models.Q(last_failed_at__isnull=False),
+                name="run_failed",
+            ),
+            models.Index(
+                fields=["tenant", "first_failed_at"],
+                condition=models.Q(state__in=UNRECOVERED),
+                name="run_left",
+            ),
+            models.Index(
+                fields=["tenant", "recovered_at"],
+                condition=models.Q(recovered_at__isnull=False),
+                name="run_recovered",
+            ),
             # the sweep that finds failed runs nobody planned for yet
             models.Index(
                 fields=["last_failed_at"],

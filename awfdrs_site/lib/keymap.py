@@ -42,6 +42,7 @@ BINDINGS = (
     Binding("undo", ("z",), "Undo"),
     Binding("resolve", ("e",), "Resolve"),
     Binding("escalate", ("p",), "Escalate"),
+    Binding("overview", ("g o",), "Go to the overview"),
     Binding("incidents", ("g i",), "Go to incidents"),
     Binding("runs", ("g r",), "Go to runs"),
     Binding("events", ("g e",), "Go to events"),

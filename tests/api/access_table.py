@@ -156,6 +156,7 @@ PAGES: dict[str, str] = {
     "redoc/bundle.js": OPEN,
     "metrics": NOBODY_ELSE,
     "": SIGNED_IN,
+    "overview": "view",
     "sign-in": OPEN,
     "sign-out": OPEN,
     "tenant": SIGNED_IN,

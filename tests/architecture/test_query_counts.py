@@ -80,6 +80,7 @@ def doers(tenant: Tenant, user: User) -> dict[str, Callable[[], object]]:
         vendor = Vendor.objects.for_tenant(tenant).order_by("name")[0]
     listings = ("events", "incidents", "runs", "actions", "workflows", "vendors")
     return {
+        "page overview": page(user, "/overview/"),
         "page incidents": page(user, "/incidents/"),
         "page incident": page(user, f"/incidents/{incident.pk}/"),
         "page runs": page(user, "/runs/"),

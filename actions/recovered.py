@@ -1,0 +1,113 @@
+"""The only place that counts what became of runs that failed, and of their retries, by machine and by people."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Exists, F, OuterRef, Q
+
+from actions.models import Action
+from actions.states import ASKS_WORKFLOW, ActionType, Status, Verification
+from awfdrs_site.lib.ids import last_of
+from incidents.models import Run
+from incidents.states import UNRECOVERED, RunState
+
+SHOWN = 5
+ALONE = (RunState.SUCCEEDED, RunState.RECOVERED_AUTO)
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """Of the runs that failed in a time: `alone` needed nobody, `helped` somebody, the rest is waived or left."""
+
+    n_failed: int
+    alone: int
+    helped: int
+    waived: int
+    left: int
+
+    @property
+    def percent(self) -> int:
+        """Rounded down: 100 is said when it is all of them."""
+        return 100 * self.alone // self.n_failed if self.n_failed else 0
+
+
+@dataclass(frozen=True)
+class Retries:
+    """Of one category's retries those that ended, by how."""
+
+    category: str
+    verified: int
+    not_verified: int
+    failed: int
+    unknown: int
+
+    @property
+    def n(self) -> int:
+        return self.verified + self.not_verified + self.failed + self.unknown
+
+    @property
+    def percent(self) -> int:
+        return 100 * self.verified // self.n if self.n else 0
+
+
+def since(tenant_id: UUID, start: datetime) -> Recovered:
+    """One query, of the runs that failed last since then."""
+    mine = Run.objects.for_tenant(tenant_id).filter(last_failed_at__gte=start)
+    by_action = Q(state=RunState.RECOVERED_BY_ACTION)
+    touched = Exists(_of_people(tenant_id, start).filter(run=OuterRef("pk")))
+    counts = mine.order_by().aggregate(
+        n_failed=Count("pk"),
+        alone=Count("pk", filter=Q(state__in=ALONE) | (by_action & ~Q(touched))),
+        helped=Count("pk", filter=by_action & Q(touched)),
+        waived=Count("pk", filter=Q(state=RunState.WAIVED)),
+        left=Count("pk", filter=Q(state__in=UNRECOVERED)),
+    )
+    return Recovered(**counts)
+
+
+def waiting_longest(tenant_id: UUID) -> Any:
+    """Runs that nothing has recovered yet, since their first failure."""
+    mine = Run.objects.for_tenant(tenant_id).unrecovered()
+    ordered = mine.order_by("first_failed_at", "id")
+    return ordered.select_related("workflow", "incident")[:SHOWN]
+
+
+def slowest(tenant_id: UUID, start: datetime) -> Any:
+    """Runs that recovered since `start`, whatever helped them, those that took longest first."""
+    mine = Run.objects.for_tenant(tenant_id).filter(
+        recovered_at__gte=start,
+        first_failed_at__isnull=False,
+        state__in=(*ALONE, RunState.RECOVERED_BY_ACTION),
+    )
+    took = F("recovered_at") - F("first_failed_at")
+    ordered = mine.annotate(took=took).filter(took__gt=timedelta(0)).order_by("-took", "id")
+    return ordered.select_related("workflow", "incident")[:SHOWN]
+
+
+def retries(tenant_id: UUID, start: datetime) -> tuple[Retries, ...]:
+    """By category, of the retries that were planned since; an id says when it was made."""
+    mine = Action.objects.for_tenant(tenant_id).filter(
+        id__gt=last_of(start), action_type=ActionType.RETRY, incident__isnull=False
+    )
+    counted = (
+        mine.order_by()
+        .values("incident__category")
+        .annotate(
+            verified=Count("pk", filter=Q(verification=Verification.VERIFIED)),
+            not_verified=Count("pk", filter=Q(verification=Verification.NOT_VERIFIED)),
+            failed=Count("pk", filter=Q(status=Status.FAILED)),
+            unknown=Count("pk", filter=Q(status=Status.UNKNOWN)),
+        )
+    )
+    found = (Retries(one.pop("incident__category"), **one) for one in counted)
+    return tuple(sorted((one for one in found if one.n), key=lambda one: (-one.n, one.category)))
+
+
+def _of_people(tenant_id: UUID, start: datetime) -> Any:
+    """Calls that somebody asked for, alone or by a campaign, or that somebody approved."""
+    theirs = ~Q(requested_by_id="") | Q(approval__isnull=False) | Q(campaign__isnull=False)
+    return Action.objects.for_tenant(tenant_id).filter(
+        theirs, action_type__in=ASKS_WORKFLOW, created_at__gte=start
+    )
