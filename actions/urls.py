@@ -11,6 +11,7 @@ from actions import (
     reversal_views,
     vendor_views,
     views,
+    workflow_views,
 )
 
 app_name = "actions"
@@ -26,6 +27,8 @@ urlpatterns = [
     path("actions/<uuid:pk>/compensate/", compensation_views.compensate, name="compensate"),
     path("actions/<uuid:pk>/reverse/", reversal_views.reverse, name="reverse"),
     path("actions/<uuid:pk>/canary/", canary_views.let_through, name="canary"),
+    path("workflows/", workflow_views.workflow_list, name="workflows"),
+    path("workflows/<uuid:pk>/", workflow_views.workflow_detail, name="workflow"),
     path("safety/", vendor_views.overview, name="safety"),
     path("inbox/", inbox_views.messages, name="inbox"),
     path("inbox/read/", inbox_views.read_all, name="read-all"),

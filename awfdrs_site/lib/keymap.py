@@ -45,6 +45,7 @@ BINDINGS = (
     Binding("overview", ("g o",), "Go to the overview"),
     Binding("incidents", ("g i",), "Go to incidents"),
     Binding("runs", ("g r",), "Go to runs"),
+    Binding("workflows", ("g w",), "Go to workflows"),
     Binding("events", ("g e",), "Go to events"),
     Binding("approvals", ("g a",), "Go to approvals"),
     Binding("inbox", ("g m",), "Go to your messages"),

@@ -255,6 +255,8 @@ PAGES: dict[str, str] = {
     "inbox/<uuid:pk>/read": "view",
     "deliveries": "view",
     "deliveries/<uuid:pk>/resend": "act",
+    "workflows": "view",
+    "workflows/<uuid:pk>": "view",
     "safety": "view",
     "vendors": "view",
     "vendors/<uuid:pk>": "view",

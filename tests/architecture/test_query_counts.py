@@ -85,6 +85,8 @@ def doers(tenant: Tenant, user: User) -> dict[str, Callable[[], object]]:
         "page incident": page(user, f"/incidents/{incident.pk}/"),
         "page runs": page(user, "/runs/"),
         "page run": page(user, f"/runs/{run.pk}/"),
+        "page workflows": page(user, "/workflows/"),
+        "page workflow": page(user, f"/workflows/{run.workflow_id}/"),
         "page safety": page(user, "/safety/"),
         "page vendors": page(user, "/vendors/"),
         "page vendor": page(user, f"/vendors/{vendor.pk}/"),
