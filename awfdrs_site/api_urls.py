@@ -21,9 +21,9 @@ from incidents import api as incidents
 from incidents import bulk_api as bulk
 from incidents import merge_api as merging
 from incidents import run_api as runs
-from incidents.outcome_api import OutcomeRules
 from incidents import triage_api as triage
 from incidents.change_api import Changes
+from incidents.outcome_api import OutcomeRules
 from safety import api as safety
 from tenants.audit_api import Audit
 
@@ -51,7 +51,7 @@ canonical: list[URLPattern] = [
     path("incidents/<id:pk>/status", incidents.IncidentStatus.as_view()),
     path("incidents/<id:pk>/ignore", incidents.IncidentIgnore.as_view()),
     path("incidents/<id:pk>/acknowledge", triage.IncidentAcknowledge.as_view()),
-    path("incidents/bulk", bulk.IncidentsBulk.as_view()),
+    path("incidents/bulk", bulk.IncidentsBulk.as_view(above=ABOVE)),
     path("bulk/<id:pk>", bulk.Bulk.as_view(), name="bulk"),
     path("bulk/<id:pk>/undo", bulk.BulkUndo.as_view()),
     path("incidents/<id:pk>/assign", triage.IncidentAssign.as_view()),

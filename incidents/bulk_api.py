@@ -17,10 +17,11 @@ from incidents.api import refusals
 from incidents.assigning import NobodyByThatName
 from incidents.bulk import TooMany, UnknownIncident
 from incidents.models import BulkItem, BulkJob
+from incidents.presentation.shapes import NOTHING_ABOVE, Above
 from incidents.query_filters import Asker
 from incidents.querysets import IncidentQuerySet
 from incidents.states import BulkState
-from incidents.triage_api import Acknowledgement, Assignment, Snooze, unfit
+from incidents.triage_api import Acknowledgement, Assignment, SnoozeBody, unfit
 from tenants.api import TenantAPIView, get_or_404
 from tenants.serializers import (
     FlagField,
@@ -47,7 +48,7 @@ class Resolution(ReasonOrNote):
 PARAMETERS: dict[str, type[VerbSerializer]] = {
     "acknowledge": Acknowledgement,
     "assign": Assignment,
-    "snooze": Snooze,
+    "snooze": SnoozeBody,
     "wake": ReasonOrNote,
     "resolve": Resolution,
     "ignore": ReasonGiven,
@@ -116,6 +117,7 @@ class IncidentsBulk(TenantAPIView):
     """One verb for all that a query finds now, or for these; it is worked in the background."""
 
     verbs: ClassVar[Mapping[str, str]] = {"post": "bulk"}
+    above: Above = NOTHING_ABOVE  # `is:attention` asks it who waits for people
 
     @extend_schema(request=BulkAsked, responses={202: BulkAccepted})
     def post(self, request: Request) -> Response:
@@ -144,7 +146,8 @@ class IncidentsBulk(TenantAPIView):
         try:
             if "ids" in asked:
                 return bulk.chosen(caller.tenant.id, asked["ids"])
-            asker = Asker(caller.tenant.id, clock.now(), caller.user_id)
+            waiting = self.above.waiting_for_people(caller.tenant.id)
+            asker = Asker(caller.tenant.id, clock.now(), caller.user_id, waiting)
             return bulk.matching(asker, asked["query"])
         except QueryError as wrong:
             raise unfit("query", "query", ValueError(str(wrong))) from wrong

@@ -10,7 +10,7 @@ from incidents.models import Incident
 from tenants.models import Tenant
 from tenants.scoping import bound
 from tests.cast import Api, key_of
-from tests.factories import IncidentFactory
+from tests.factories import ActionFactory, IncidentFactory
 
 pytestmark = pytest.mark.django_db
 NOBODY = "01950000-0000-7000-8000-00000000dead"
@@ -142,6 +142,14 @@ def test_many_are_asked_for_followed_and_undone(api: Api, acme: Tenant) -> None:
     worked()
     assert (api.get(job).json()["state"], api.get(job).json()["undone"]) == ("undone", 3)
     assert api.get(f"/api/v1/incidents/{rows[0].pk}").json()["status"] == "detected"
+
+
+def test_what_waits_for_an_approval_is_among_what_needs_attention(api: Api, acme: Tenant) -> None:
+    waits = IncidentFactory(tenant=acme, status="analyzing")
+    IncidentFactory(tenant=acme, status="analyzing")
+    ActionFactory(tenant=acme, incident=waits, status="awaiting_approval")
+    asked = api.post("/api/v1/incidents/bulk", {"verb": "acknowledge", "query": "is:attention"})
+    assert asked.json()["incidents"] == 1
 
 
 def test_these_ids_and_no_others(api: Api, acme: Tenant, globex: Tenant) -> None:
