@@ -45,7 +45,7 @@ async def answered(
         return not hangs
 
     monkeypatch.setattr(deadline, "LATE_SECONDS", 0.01)
-    monkeypatch.setattr(deadline, "_database_answers", database_answers)
+    monkeypatch.setattr(deadline, "database_answers", database_answers)
     await Deadline(late)(scope(accept), nothing, send)
     return sent, is_over
 
@@ -64,7 +64,7 @@ async def test_people_get_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     assert b"cannot answer right now" in body["body"]
 
 
-async def test_slow_work_goes_on_while_the_database_answers(
+async def test_slow_work_goes_on_while_thedatabase_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent, _ = await answered(monkeypatch, hangs=False)
@@ -76,6 +76,6 @@ async def test_a_broken_database_does_not_answer(monkeypatch: pytest.MonkeyPatch
         raise ConnectionError
 
     monkeypatch.setattr(health, "database", Probe(broken))
-    assert not await deadline._database_answers()
+    assert not await deadline.database_answers()
     monkeypatch.setattr(health, "database", Probe(lambda: 1))
-    assert await deadline._database_answers()
+    assert await deadline.database_answers()

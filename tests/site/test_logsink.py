@@ -60,7 +60,7 @@ def test_a_line_that_cannot_be_written_ends_nothing() -> None:
 
 def test_a_worker_does_not_log_its_own_log() -> None:
     """Were sys.stderr a logger, as Celery likes it, the sink's thread would feed the sink for ever."""
-    app.log.setup(loglevel="INFO", redirect_stdouts=app.conf.worker_redirect_stdouts)
+    app.log.setup(loglevel=logging.INFO, redirect_stdouts=app.conf.worker_redirect_stdouts)
     sink = Sink()
     logging.getLogger().addHandler(sink)
     try:
