@@ -91,17 +91,14 @@ def retries(tenant_id: UUID, start: datetime) -> tuple[Retries, ...]:
     mine = Action.objects.for_tenant(tenant_id).filter(
         id__gt=last_of(start), action_type=ActionType.RETRY, incident__isnull=False
     )
-    counted = (
-        mine.order_by()
-        .values("incident__category")
-        .annotate(
-            verified=Count("pk", filter=Q(verification=Verification.VERIFIED)),
-            not_verified=Count("pk", filter=Q(verification=Verification.NOT_VERIFIED)),
-            failed=Count("pk", filter=Q(status=Status.FAILED)),
-            unknown=Count("pk", filter=Q(status=Status.UNKNOWN)),
-        )
+    rows = mine.order_by().values_list("incident__category")
+    counted = rows.annotate(
+        verified=Count("pk", filter=Q(verification=Verification.VERIFIED)),
+        not_verified=Count("pk", filter=Q(verification=Verification.NOT_VERIFIED)),
+        failed=Count("pk", filter=Q(status=Status.FAILED)),
+        unknown=Count("pk", filter=Q(status=Status.UNKNOWN)),
     )
-    found = (Retries(one.pop("incident__category"), **one) for one in counted)
+    found = [Retries(*row) for row in counted]
     return tuple(sorted((one for one in found if one.n), key=lambda one: (-one.n, one.category)))
 
 

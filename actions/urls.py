@@ -3,6 +3,7 @@
 from django.urls import path
 
 from actions import (
+    analytics_views,
     canary_views,
     compensation_views,
     inbox_views,
@@ -17,6 +18,8 @@ from actions import (
 app_name = "actions"
 urlpatterns = [
     path("overview/", overview_views.overview, name="overview"),
+    path("analytics/", analytics_views.analytics, name="analytics"),
+    path("analytics/sheet/", analytics_views.sheet, name="analytics-sheet"),
     path("actions/", page_views.action_list, name="list"),
     path("actions/<uuid:pk>/", page_views.action_detail, name="detail"),
     path("incidents/<uuid:pk>/actions/", views.panel, name="panel"),

@@ -46,6 +46,7 @@ BINDINGS = (
     Binding("incidents", ("g i",), "Go to incidents"),
     Binding("runs", ("g r",), "Go to runs"),
     Binding("workflows", ("g w",), "Go to workflows"),
+    Binding("analytics", ("g n",), "Go to analytics"),
     Binding("events", ("g e",), "Go to events"),
     Binding("approvals", ("g a",), "Go to approvals"),
     Binding("inbox", ("g m",), "Go to your messages"),

@@ -157,6 +157,8 @@ PAGES: dict[str, str] = {
     "metrics": NOBODY_ELSE,
     "": SIGNED_IN,
     "overview": "view",
+    "analytics": "view",
+    "analytics/sheet": "view",
     "sign-in": OPEN,
     "sign-out": OPEN,
     "tenant": SIGNED_IN,

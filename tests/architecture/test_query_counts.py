@@ -81,6 +81,7 @@ def doers(tenant: Tenant, user: User) -> dict[str, Callable[[], object]]:
     listings = ("events", "incidents", "runs", "actions", "workflows", "vendors")
     return {
         "page overview": page(user, "/overview/"),
+        "page analytics": page(user, "/analytics/"),
         "page incidents": page(user, "/incidents/"),
         "page incident": page(user, f"/incidents/{incident.pk}/"),
         "page runs": page(user, "/runs/"),

@@ -95,6 +95,10 @@ def _lists(api: "Api", console: "Client") -> list[Asked]:
         "/incidents/?tab=resolved&severity=high&workflow=billing-check",
         "/incidents/?tab=open&q=timed",
         "/incidents/rows/?tab=attention&peek=1",
+        "/overview/",
+        "/workflows/",
+        "/analytics/",
+        "/analytics/?range=90d",
     ]
     return [Asked(path, 200, _getting(api, console, path)) for path in asked]
 
