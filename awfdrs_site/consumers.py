@@ -7,43 +7,47 @@ from typing import Any
 from uuid import UUID
 
 from channels.db import database_sync_to_async
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from channels.utils import await_many_dispatch
 from django.conf import settings
 from django.db import DatabaseError
 from redis.exceptions import RedisError
 
-from awfdrs_site import health
-from awfdrs_site.lib import live
+from awfdrs_site import feed, health
 from tenants import auth
 
-COALESCE_SECONDS = 0.15  # at most ~7 messages a second to each browser, however fast rows change
 RECHECK_SECONDS = 4.0  # with the answer, a revoked session or membership closes its socket within 5
 CLOSE_FORBIDDEN = 4403
 CLOSE_UNAUTHENTICATED = 4401
 CLOSE_TRY_LATER = 1013
 ANSWER_SECONDS = 4.0  # a hung server is an absent one
+TEXTS_AT_ONCE = 20  # about three seconds; who takes less re-reads everything instead
+OLDEST_PAGE_SECONDS = 30.0
 
 logger = logging.getLogger(__name__)
 
 
 class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels is untyped
-    """Joins the group of the tenant the session has selected; takes no commands."""
+    """Listens in the room of the tenant the session has selected; takes no commands."""
 
     tenant_id: UUID | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Channels asks Redis for a name before anything of ours runs, and would wait for a hung one."""
+        """Without the channel of its own that Channels would ask Redis for: the feed has one for all."""
+        self.scope, self.base_send, self.channel_layer = scope, send, None
         if await _redis_answers():
-            await super().__call__(scope, receive, send)
+            with suppress(StopConsumer):
+                await await_many_dispatch([receive], self.dispatch)
             return
         await receive()
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": CLOSE_TRY_LATER})
 
     async def connect(self) -> None:
-        self._facts: dict[tuple[str, str], dict[str, Any]] = {}
-        self._flush: asyncio.Task[None] | None = None
-        self._recheck: asyncio.Task[None] | None = None
+        self._texts: asyncio.Queue[str] = asyncio.Queue(TEXTS_AT_ONCE)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._room: feed.Room | None = None
         try:
             await asyncio.wait_for(self._join(), ANSWER_SECONDS)
         except (OSError, TimeoutError, DatabaseError, RedisError):
@@ -53,37 +57,44 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
             await self._refuse(CLOSE_UNAUTHENTICATED)
             return
         await self.accept()
-        self._recheck = asyncio.create_task(self._keep_checking())
+        self._tasks = [
+            asyncio.create_task(self._keep_checking()),
+            asyncio.create_task(self._keep_sending()),
+        ]
 
     async def disconnect(self, code: int) -> None:
-        for task in (self._flush, self._recheck):
-            if task is not None:
-                task.cancel()
+        for task in self._tasks:
+            task.cancel()
         if self.tenant_id is not None:
-            # Without Redis there is no group to leave.
-            with suppress(OSError, TimeoutError, RedisError):
-                leave = self.channel_layer.group_discard(
-                    live.group_of(self.tenant_id), self.channel_name
-                )
-                await asyncio.wait_for(leave, live.SEND_SECONDS)
+            feed.of_this_process().leave(self.tenant_id, self)
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """A browser that lost its socket asks what it missed: everything may have changed."""
-        if isinstance(content, dict) and "since" in content:
-            await self.send_json({"reset": True})
+        """A browser says what it last heard, or how old its page is, and hears what it missed."""
+        if (
+            self._room is None
+            or not isinstance(content, dict)
+            or not {"since", "age"} & set(content)
+        ):
+            return
+        facts = _missed(self._room, content)
+        if facts is None:
+            self.hear(feed.RESET)
+        self.hear(feed.message(facts or [], self._room))
 
-    async def fact(self, message: dict[str, Any]) -> None:
-        """One change, as `awfdrs_site.lib.live` sends it."""
-        fact = {key: message[key] for key in ("topic", "id", "v", "ev")}
-        self._facts[fact["topic"], fact["id"]] = fact
-        if self._flush is None or self._flush.done():
-            self._flush = asyncio.create_task(self._send_soon())
+    def hear(self, text: str) -> None:
+        """One message, as everybody in the room hears it. A slow line holds nobody up."""
+        if self._texts.full():
+            while not self._texts.empty():
+                self._texts.get_nowait()
+            text = feed.RESET
+        self._texts.put_nowait(text)
 
-    async def _send_soon(self) -> None:
-        await asyncio.sleep(COALESCE_SECONDS)
-        waiting, self._facts = list(self._facts.values()), {}
-        for fact in waiting:
-            await self.send_json(fact)
+    def hang_up(self) -> None:
+        self._tasks.append(asyncio.create_task(self.close(code=CLOSE_TRY_LATER)))
+
+    async def _keep_sending(self) -> None:
+        while True:
+            await self.send(text_data=await self._texts.get())
 
     async def _keep_checking(self) -> None:
         while True:
@@ -106,7 +117,7 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
     async def _join(self) -> None:
         self.tenant_id = await self._tenant()
         if self.tenant_id is not None:
-            await self.channel_layer.group_add(live.group_of(self.tenant_id), self.channel_name)
+            self._room = await feed.of_this_process().join(self.tenant_id, self)
 
     @database_sync_to_async  # type: ignore[untyped-decorator]
     def _tenant(self) -> UUID | None:
@@ -118,3 +129,13 @@ async def _redis_answers() -> bool:
     asked = asyncio.wrap_future(health.cache.start())
     done, _ = await asyncio.wait({asked}, timeout=health.DEADLINE_SECONDS)
     return bool(done) and asked.exception() is None
+
+
+def _missed(room: feed.Room, asked: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """What a browser that says so has not heard; None when it must re-read everything."""
+    since, age = asked.get("since"), asked.get("age")
+    if isinstance(since, str):
+        return room.after(since)
+    if isinstance(age, int | float) and 0 <= age <= OLDEST_PAGE_SECONDS:
+        return room.within(age)
+    return None

@@ -28,11 +28,6 @@ from incidents.query_keys import KEYS
 from tenants.models import JournalEntry
 
 DAY = timedelta(hours=24)
-FIRST_EVENT = """\
-curl -X POST {origin}/api/v1/events \\
-  -H 'Authorization: Bearer awf_…' -H 'Content-Type: application/json' \\
-  -d '{{"workflow": "billing", "event_type": "payment.failed", "occurred_at": "{now}",
-       "payload": {{"error_code": "payment_timeout", "run_id": "run-1"}}}}'"""
 FEWER_COUNTED = 1000
 SAVED_COUNTED, SAVED_MOST = 20, 1000  # views, and incidents of each
 FEWER_TRIED = 6  # conditions, the last first: that is the one which was just added
@@ -60,15 +55,12 @@ def box(filters: FilterForm, *, wrong: QueryError | None = None) -> Box:
     )
 
 
-def empty(
-    reader: Reader, filters: FilterForm, *, n_open: UpTo | None, origin: str
-) -> dict[str, Any]:
+def empty(reader: Reader, filters: FilterForm, *, n_open: UpTo | None) -> dict[str, Any]:
     """What an empty list says depends on whether there ever was an incident, and on what was asked."""
     if filters.text:
         return {"empty": "filtered", "fewer": tuple(_fewer(reader, filters))}
     if not Incident.objects.for_tenant(reader.tenant_id).exists():
-        now = reader.now.isoformat(timespec="seconds")
-        return {"empty": "first", "curl": FIRST_EVENT.format(origin=origin, now=now)}
+        return {"empty": "first"}
     if filters.current_tab == "attention":
         return {"empty": "calm", "n_open": n_open, "recovered": recovered(reader)}
     return {"empty": filters.current_tab}

@@ -13,7 +13,7 @@ from awfdrs_site.lib import clock, htmx
 from awfdrs_site.lib import ids as made_ids
 from awfdrs_site.lib.problems import Problem
 from awfdrs_site.lib.query import QueryError
-from incidents import breakdown_page, console, list_page, query_complete
+from incidents import breakdown_page, console, first_views, list_page, query_complete
 from incidents.console import Reader
 from incidents.forms import FilterForm
 from incidents.models import Incident
@@ -42,8 +42,9 @@ def incident_list(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpR
         return render(request, "incidents/list.html", _page(reader, context), status=422)
     context |= {"page": page, "box": list_page.box(filters), **_picking(request, reader)}
     if not page.rows:
-        origin = request.build_absolute_uri("/").rstrip("/")
-        context |= list_page.empty(reader, filters, n_open=counts["open"], origin=origin)
+        context |= list_page.empty(reader, filters, n_open=counts["open"])
+        if context["empty"] == "first":
+            context |= first_views.context(request)
     return render(request, "incidents/list.html", _page(reader, context))
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from awfdrs_site.lib import clock, htmx
 from awfdrs_site.lib.htmx import Toast
@@ -91,6 +91,15 @@ def comment(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> H
         return answer(request, incident, above, toast, 422)
     notes.comment(incident, note=form.cleaned_data["note"], **_said(request))
     return answer(request, get(request, pk), above, Toast("Noted"))
+
+
+@require_safe
+@requires("undo")
+def undo_steps(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpResponse:
+    """What can be taken back, for the command palette."""
+    said = _said(request)
+    steps = undo.steps(request.tenant.id, **said)
+    return render(request, "incidents/_undo_steps.html", {"steps": steps, "now": said["now"]})
 
 
 @require_POST

@@ -15,6 +15,7 @@ from tenants.journal import Actor
 
 WINDOW = timedelta(minutes=10)
 KEPT_HOURS = 24
+STEPS_SHOWN = 10
 
 _FORGET = """
 delete from incidents_undo where id in (
@@ -94,6 +95,13 @@ def latest(tenant_id: UUID, *, by: Actor, now: datetime) -> Undo | BulkJob:
         assert step is not None
         return step
     return job
+
+
+def steps(tenant_id: UUID, *, by: Actor, now: datetime) -> list[Undo]:
+    """What this person did to single incidents and can still take back, the latest first."""
+    own = {"actor_kind": by.kind, "actor_id": by.id}
+    found = Undo.objects.for_tenant(tenant_id).filter(undone_at=None, at__gt=now - WINDOW, **own)
+    return list(found.select_related("incident").order_by("-at", "-id")[:STEPS_SHOWN])
 
 
 def open_elsewhere(tenant_id: UUID, incidents: Collection[Incident]) -> set[str]:

@@ -36,7 +36,8 @@ class StopForm(forms.Form):
         super().__init__(*args, **kwargs)
         what = self.fields["what"]
         assert isinstance(what, forms.ChoiceField)
-        what.choices = _targets(tenant_id)
+        what.choices = targets = _targets(tenant_id)
+        self.offered = [choice for _, group in targets[1:] for choice in group]
 
     @property
     def target(self) -> tuple[str, str]:
@@ -47,6 +48,18 @@ class StopForm(forms.Form):
     def expires_at(self, *, now: datetime) -> datetime | None:
         minutes = self.cleaned_data["minutes"]
         return now + timedelta(minutes=int(minutes)) if minutes else None
+
+    def nearest(self, text: str) -> str:
+        """The choice that a few typed letters mean: called so, beginning so, or holding them."""
+        asked = text.strip().lower()
+        ways = (str.__eq__, str.startswith, str.__contains__)
+        found = (
+            value
+            for is_meant in ways
+            for value, name in self.offered
+            if asked and is_meant(name.lower(), asked)
+        )
+        return next(found, "")
 
 
 class ReasonForm(forms.Form):

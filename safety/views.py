@@ -103,7 +103,10 @@ def bar(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpResponse:
 
 
 def _chosen(request: TenantRequest) -> StopForm:
-    return StopForm(tenant_id=request.tenant.id, initial=request.GET.dict())
+    form = StopForm(tenant_id=request.tenant.id, initial=request.GET.dict())
+    if "what" not in request.GET and (meant := form.nearest(request.GET.get("find", ""))):
+        form.initial["what"] = meant
+    return form
 
 
 def _preview(request: TenantRequest, above: Above) -> StopPreview | None:

@@ -34,6 +34,7 @@ BUNDLES = {
         "css/components/detail.css",
         "css/components/timeline.css",
         "css/components/menus.css",
+        "css/components/palette.css",
         "css/components/plain.css",
         "css/components/pages.css",
         "css/components/settings.css",
@@ -49,6 +50,7 @@ BUNDLES = {
         "js/triage.js",
         "js/bulk.js",
         "js/theme.js",
+        "js/palette.js",
         "js/keys.js",
     ),
 }

@@ -1,6 +1,6 @@
 """The only keyboard table: the `?` sheet, the hints on buttons and keys.js are all made from it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -11,6 +11,7 @@ class Binding:
     keys: tuple[str, ...]
     label: str
     where: str = "everywhere"
+    words: str = ""  # by which else the command palette finds it
 
 
 BINDINGS = (
@@ -39,9 +40,10 @@ BINDINGS = (
     Binding("snooze", ("s 6",), "Snooze until something happens"),
     Binding("assign", ("i",), "Assign"),
     Binding("assign-me", ("i i",), "Assign to me"),
-    Binding("undo", ("z",), "Undo"),
+    Binding("undo", ("z",), "Undo", words="take back"),
     Binding("resolve", ("e",), "Resolve"),
     Binding("escalate", ("p",), "Escalate"),
+    Binding("merge", ("m",), "Merge"),
     Binding("overview", ("g o",), "Go to the overview"),
     Binding("incidents", ("g i",), "Go to incidents"),
     Binding("runs", ("g r",), "Go to runs"),
@@ -57,10 +59,23 @@ BINDINGS = (
     Binding("vendors", ("g v",), "Go to vendors"),
     Binding("kill-switches", ("g k",), "Go to kill switches"),
     Binding("help-pages", ("g h",), "Go to help"),
-    Binding("stop", ("!",), "STOP"),
-    Binding("theme", ("t",), "Switch theme"),
-    Binding("help", ("?",), "This sheet"),
+    Binding("stop", ("!",), "STOP", words="kill switch stop halt hold runaway"),
+    Binding("commands", ("Ctrl+k",), "Commands"),
+    Binding("utc", ("u",), "Times in UTC, and back"),
+    Binding("sidebar", ("[",), "Hide or show the sidebar"),
+    Binding("theme", ("t",), "Switch theme", words="dark light colours"),
+    Binding("help", ("?",), "Every key, on a sheet", words="keyboard shortcuts help"),
 )
+# Moves are for the hand on the keyboard; in a list of commands they would only be in the way.
+_MOVES = {
+    "next",
+    "previous",
+    "open",
+    "next-incident",
+    "previous-incident",
+    "select-next",
+    "commands",
+}
 _WHERE = {"list": "In the list", "detail": "On an incident", "everywhere": "Everywhere"}
 _SHOWN_AS = {"ArrowDown": "↓", "ArrowUp": "↑", "Backspace": "⌫", "Enter": "↵"}
 
@@ -80,15 +95,34 @@ def groups() -> tuple[Group, ...]:
     )
 
 
+def commands() -> tuple[Binding, ...]:
+    """What the command palette offers."""
+    return tuple(binding for binding in BINDINGS if binding.does not in _MOVES)
+
+
 def for_browser() -> list[dict[str, object]]:
-    return [asdict(binding) for binding in BINDINGS]
+    """Without the words: the page has them where they are read."""
+    return [
+        {"does": binding.does, "keys": binding.keys, "where": binding.where} for binding in BINDINGS
+    ]
 
 
 def shown(key: str) -> str:
     """A key as it stands on a key cap."""
-    return " ".join(_SHOWN_AS.get(stroke, stroke.upper()) for stroke in key.split(" "))
+    return " ".join(_SHOWN_AS.get(stroke, _cap(stroke)) for stroke in key.split(" "))
 
 
 def first_key(does: str) -> str:
     """The key cap of a binding, or nothing when it has no key."""
     return next((shown(binding.keys[0]) for binding in BINDINGS if binding.does == does), "")
+
+
+def _cap(stroke: str) -> str:
+    """A capital is pressed with Shift, and says so."""
+    held, _, letter = stroke.rpartition("+")
+    cap = (
+        f"⇧ {letter}"
+        if letter.isalpha() and len(letter) == 1 and letter.isupper()
+        else letter.upper()
+    )
+    return f"{held} {cap}" if held else cap

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import queue
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 SEND_SECONDS = (
     0.25  # a hung Redis costs the publisher thread this much per nudge, a request nothing
 )
+FACTS_AT_ONCE = 500
 QUEUE_LIMIT = 10_000  # beyond this the nudges are dropped: pages poll, workers sweep
 
 
@@ -109,16 +111,21 @@ async def _send(facts: list[Fact]) -> None:
     layer = get_channel_layer()
     if layer is None:
         return
+    by_tenant: dict[UUID, list[Fact]] = defaultdict(list)
     for fact in facts:
-        message = {
-            "type": "fact",
-            "topic": fact.topic,
-            "id": fact.id,
-            "v": fact.version,
-            "ev": fact.event,
-        }
-        # The first that times out ends the round: a hung Redis must not cost its deadline per fact.
-        await asyncio.wait_for(layer.group_send(group_of(fact.tenant_id), message), SEND_SECONDS)
+        by_tenant[fact.tenant_id].append(fact)
+    for tenant_id, theirs in by_tenant.items():
+        for start in range(0, len(theirs), FACTS_AT_ONCE):
+            message = _message(tenant_id, theirs[start : start + FACTS_AT_ONCE])
+            # The first that times out ends the round: a hung Redis must not cost its deadline per message.
+            await asyncio.wait_for(layer.group_send(group_of(tenant_id), message), SEND_SECONDS)
+
+
+def _message(tenant_id: UUID, facts: list[Fact]) -> dict[str, object]:
+    told = [
+        {"topic": fact.topic, "id": fact.id, "v": fact.version, "ev": fact.event} for fact in facts
+    ]
+    return {"type": "facts", "tenant": str(tenant_id), "facts": told}
 
 
 _own = threading.local()

@@ -6,7 +6,11 @@
 
   const show = () => {
     if (dialog && !dialog.open) dialog.showModal();
-    dialog?.querySelector("[autofocus], textarea, select")?.focus();
+    for (const wanted of ["[autofocus]", "textarea", "select"]) {
+      const field = dialog?.querySelector(wanted);
+      if (field) return field.focus();
+    }
+    return null;
   };
 
   const openLink = async (link) => {

@@ -2,18 +2,24 @@
 (() => {
   "use strict";
 
-  const table = document.getElementById("keymap");
-  if (!table) return;
+  const table = document.getElementById("keymap"); // absent for who wants no keys of a single letter
   const page = document.querySelector("[data-list]") ? "list"
     : document.querySelector("[data-incident], [data-run], [data-one]") ? "detail" : "other";
   const bindings = new Map();
-  for (const line of JSON.parse(table.textContent)) {
+  for (const line of table ? JSON.parse(table.textContent) : []) {
     if (!["everywhere", page].includes(line.where)) continue;
     for (const key of line.keys) bindings.set(key, line.does);
   }
 
   const row = () => document.activeElement?.closest?.(".row");
   const links = () => [...document.querySelectorAll(".row .title")];
+
+  // Where no row has the cursor yet, a key that can be undone means the first one, and puts the cursor there.
+  const MEANS_FIRST = /^(open|acknowledge|resolve|snooze|assign|select)(-|$)/;
+  const aim = (name) => {
+    if (!row() && page === "list" && MEANS_FIRST.test(name)) links()[0]?.focus({ preventScroll: true });
+    return row();
+  };
 
   const move = (step) => {
     const all = links();
@@ -54,13 +60,17 @@
     stop: () => follow("[data-stop]"),
     theme: () => follow("[data-theme-switch]"),
     help: () => document.dispatchEvent(new CustomEvent("dialog:show", { detail: "help-sheet" })),
+    sidebar: () => document.querySelector(".app")?.classList.toggle("app-alone"),
   };
 
   // A place of the menu is gone to by its name.
   const place = (name) => document.querySelector(`[data-go="${name}"]`);
   const isTaken = (name) => !document.dispatchEvent(
-    new CustomEvent(`do:${name}`, { cancelable: true, detail: { row: row() } }));
+    new CustomEvent(`do:${name}`, { cancelable: true, detail: { row: aim(name) } }));
   const run = (name) => (isTaken(name) ? null : DOES[name] ? DOES[name]() : place(name) ? place(name).click() : verb(name));
+
+  // The command palette does what keys do.
+  document.addEventListener("command", (event) => run(event.detail));
 
   const isTyping = (target) =>
     target.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");

@@ -3,7 +3,8 @@
 (() => {
   "use strict";
 
-  const BATCH_MS = 100;
+  const BATCH_MS = 100, IDS_AT_ONCE = 200;
+  const HELD_MS = 500;
   const NEARBY_MS = 1500; // actions and runs move often, and only colour what a row says next
   const SIGNED_OUT = 4401, MOVED_AWAY = 4403;
   const RETRY_FIRST_MS = 500, RETRY_MOST_MS = 15000;
@@ -52,14 +53,21 @@
   /* ---- re-reading --------------------------------------------------------------------------- */
 
   const changed = new Set();
-  let everything = false, timer = null, nearby = null, busy = false;
+  let everything = false, timer = null, nearby = null, busy = false, isPressed = false;
+
+  addEventListener("pointerdown", () => { isPressed = true; });
+  for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => { isPressed = false; });
+
+  // A whole page is not patched under a finger, or under text that somebody is about to copy.
+  const isHeld = () => isPressed || !getSelection().isCollapsed;
 
   const onScreen = () => [...list.querySelectorAll(".row")].map((row) => row.dataset.id);
 
   const rereadRows = () => {
     const query = new URLSearchParams(location.search);
     query.delete("page");
-    const ids = everything ? onScreen() : [...changed].slice(0, 200);
+    const ids = [...everything ? onScreen() : changed].slice(0, IDS_AT_ONCE);
+    ids.forEach((id) => changed.delete(id));
     query.set("ids", ids.join(","));
     if (everything) query.set("peek", "1");
     return htmx.ajax("GET", `${list.dataset.rows}?${query}`, {
@@ -74,11 +82,13 @@
   const reread = async () => {
     timer = null;
     if (busy) return plan();
+    if (!list && detail && isHeld()) { timer = setTimeout(reread, HELD_MS); return null; }
     const work = list ? rereadRows() : detail ? rereadDetail() : null;
-    changed.clear();
     everything = false;
     busy = true;
     try { await work; } finally { busy = false; }
+    if (changed.size) plan(); // a storm names more than one answer takes
+    return null;
   };
 
   const plan = () => { timer ??= setTimeout(reread, BATCH_MS); };
@@ -135,7 +145,7 @@
 
   /* ---- the line ----------------------------------------------------------------------------- */
 
-  let socket = null, failures = 0, lostAt = null, polls = 0, pollTimer = null, revision = 0;
+  let socket = null, failures = 0, lostAt = null, polls = 0, pollTimer = null, revision = "";
 
   const tell = (state, text) => {
     indicator.dataset.state = state;
@@ -168,17 +178,16 @@
     failures = 0; polls = 0; lostAt = null;
     clearTimeout(pollTimer); pollTimer = null;
     tell("on", "Live");
-    // Hints were missed meanwhile: the server answers with them, or that everything may have changed.
-    if (wasAway) socket.send(JSON.stringify({ since: revision }));
+    // Hints were missed meanwhile, or while the page was on its way here: the server answers with them, or that
+    // everything may have changed.
+    socket.send(JSON.stringify(wasAway ? { since: revision } : { age: performance.now() / 1000 }));
   };
 
   const hear = (event) => {
-    const fact = JSON.parse(event.data);
-    if (fact.reset) return rereadAll();
-    for (const one of fact.facts ?? [fact]) {
-      if (one.v > revision) revision = one.v;
-      if (one.topic) take(one);
-    }
+    const { facts = [], rev, reset } = JSON.parse(event.data);
+    if (rev) revision = rev;
+    if (reset) rereadAll();
+    facts.forEach(take);
   };
 
   function connect() {

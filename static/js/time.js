@@ -38,7 +38,41 @@
     }
   };
 
+  /* ---- u: the times of day in UTC, and back --------------------------------------------------- */
+
+  let isUtc = false;
+  const day = new Intl.DateTimeFormat("en-GB", { day: "2-digit", month: "short", timeZone: "UTC" });
+
+  const inUtc = (element) => {
+    if ("zone" in element.dataset) return "UTC";
+    const time = element.dateTime.slice(11, 19);
+    return "clock" in element.dataset ? time : `${day.format(new Date(element.dateTime))} ${time}`;
+  };
+
+  // What the server wrote is kept, and comes back; a row that was re-read meanwhile has new words.
+  const turn = () => {
+    for (const element of document.querySelectorAll("time[data-clock], time[data-exact], [data-zone]")) {
+      const { here, utc } = element.dataset;
+      if (isUtc && element.textContent !== utc) {
+        element.dataset.here = element.textContent;
+        element.dataset.utc = inUtc(element);
+        write(element, element.dataset.utc);
+      } else if (!isUtc && here !== undefined) {
+        if (element.textContent === utc) write(element, here);
+        delete element.dataset.here;
+        delete element.dataset.utc;
+      }
+    }
+  };
+
+  document.addEventListener("do:utc", (event) => {
+    event.preventDefault();
+    isUtc = !isUtc;
+    turn();
+    document.dispatchEvent(new CustomEvent("toast", { detail: { text: isUtc ? "Times are UTC" : "Times are yours again" } }));
+  });
+
   setInterval(() => document.hidden || tick(), 1000);
   document.addEventListener("visibilitychange", tick);
-  document.addEventListener("htmx:after:swap", tick);
+  document.addEventListener("htmx:after:swap", () => { tick(); if (isUtc) turn(); });
 })();

@@ -35,6 +35,7 @@
   for (const preset of ["1", "2", "3", "4", "5"]) on(`snooze-${preset}`, post("snooze", { preset }));
   on("snooze", ask("snooze"));
   on("assign", ask("assign"));
+  on("merge", ask("merge"));
   on("assign-me", post("assign", { assignee: "me" }));
   on("note", () => { document.querySelector("[data-note]")?.focus(); });
 

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from awfdrs_site.lib import assets, keymap
 from tenants import preferences
+from tenants.access import CONFIGURE, TRIAGE
 from tenants.states import Density
 
 register = template.Library()
@@ -74,6 +75,14 @@ def bindings() -> tuple[keymap.Group, ...]:
 
 
 @register.simple_tag(takes_context=True)
+def commands(context: Context) -> list[keymap.Binding]:
+    """Of the command palette, those that this person may give."""
+    caller = getattr(context.get("request"), "caller", None)
+    refused = (TRIAGE | CONFIGURE) - (caller.verbs if caller else frozenset())
+    return [one for one in keymap.commands() if one.does.split("-")[0] not in refused]
+
+
+@register.simple_tag(takes_context=True)
 def keymap_table(context: Context) -> list[dict[str, object]]:
     """Empty for who wants no keys of a single letter (WCAG 2.1.4): then the keyboard is left alone."""
     is_wanted = preferences.of(context.get("request")).single_keys
@@ -111,18 +120,18 @@ def left(context: Context, at: datetime) -> SafeString:
 @register.simple_tag
 def clock(at: datetime) -> SafeString:
     """The time of day where the person is, to the second."""
-    return _time(at, _here(at).strftime("%H:%M:%S"), "")
+    return _time(at, _here(at).strftime("%H:%M:%S"), "data-clock")
 
 
 @register.simple_tag
 def exact(at: datetime) -> SafeString:
-    return _time(at, _here(at).strftime("%d %b %H:%M:%S"), "")
+    return _time(at, _here(at).strftime("%d %b %H:%M:%S"), "data-exact")
 
 
 @register.simple_tag
-def zone() -> str:
+def zone() -> SafeString:
     """Where the clock of these times stands."""
-    return timezone.get_current_timezone_name()
+    return format_html("<span data-zone>{}</span>", timezone.get_current_timezone_name())
 
 
 @register.filter
@@ -176,7 +185,7 @@ def _time(at: datetime, text: str, ticks: str) -> SafeString:
         '<time datetime="{}" title="{} UTC"{}>{}</time>',
         utc.isoformat(timespec="milliseconds"),
         utc.strftime("%d %b %Y %H:%M:%S"),
-        mark_safe(f" {ticks}" if ticks else ""),  # noqa: S308  # one of our two constants
+        mark_safe(f" {ticks}" if ticks else ""),  # noqa: S308  # one of our constants
         text,
     )
 

@@ -238,3 +238,16 @@ def test_a_viewer_sees_no_boxes_and_may_do_nothing(bob: User, incident: Incident
     client = signed_in(bob)
     assert 'form="bulk"' not in client.get("/incidents/?tab=open").content.decode()
     assert bulk(client, {"verb": "resolve", "ids": str(incident.pk)}).status_code == 403
+
+
+def test_the_palette_offers_what_is_mine_and_can_be_taken_back(
+    client: Client, incident: Incident, ann: User
+) -> None:
+    steps = reverse("incidents:undo-steps")
+    client.post(url("assign", incident), {"assignee": "me"}, headers=FROM_PAGE)
+    offered = client.get(steps).content.decode()
+    assert offered.count('role="option"') == 1
+    assert f"Undo assign of {incident}" in offered
+    assert "option" not in signed_in(ann).get(steps).content.decode()
+    client.post(reverse("incidents:undo"))
+    assert "option" not in client.get(steps).content.decode()

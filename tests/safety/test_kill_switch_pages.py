@@ -158,3 +158,18 @@ def test_one_held_action_is_let_through_from_its_page(alice: Client, cast: World
     shown = alice.post(path, {"reason": "try one"}, follow=True).content.decode()
     assert "Let through once" in shown
     assert "Let this one through" not in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("check", "checkout"), ("OUT", "checkout"), ("checkout-eu", "checkout-eu"), ("none such", "")],
+)
+def test_a_few_letters_choose_what_to_stop(
+    alice: Client, cast: World, typed: str, meant: str
+) -> None:
+    for slug in ("checkout", "checkout-eu", "payout"):
+        WorkflowFactory(tenant=cast.acme, slug=slug)
+    page = alice.get(reverse("safety:stop"), {"find": typed}).content.decode()
+    assert page.count(" selected>") == (2 if meant else 1)  # how long is chosen already
+    if meant:
+        assert f" selected>{meant}<" in page

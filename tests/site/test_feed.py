@@ -1,14 +1,16 @@
 """The live feed: facts of one's own tenant, to whoever may still listen, and nothing else."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from awfdrs_site import consumers
+from awfdrs_site import consumers, feed
 from awfdrs_site.asgi import application
 from awfdrs_site.lib import live
 from incidents import lifecycle
@@ -50,8 +52,9 @@ async def heard(socket: WebsocketCommunicator, incident: Incident) -> dict[str, 
         if not await socket.receive_nothing(timeout=1, interval=0.05):
             break
         await sync_to_async(tell_again)()
-    fact: dict[str, Any] = await socket.receive_json_from()
-    return fact
+    message = await socket.receive_json_from()
+    fact: dict[str, Any] = message["facts"][-1]
+    return fact | {"rev": message["rev"]}
 
 
 async def opened(user: User) -> WebsocketCommunicator:
@@ -126,3 +129,86 @@ async def test_an_ended_session_closes_its_socket(
     await sync_to_async(sessions.end_others)(alice.pk, but=None, by=journal.SYSTEM)
     message = await socket.receive_output(timeout=5)
     assert (message["type"], message["code"]) == ("websocket.close", consumers.CLOSE_FORBIDDEN)
+
+
+async def said(socket: WebsocketCommunicator, asked: dict[str, Any]) -> dict[str, Any]:
+    await socket.send_json_to(asked)
+    answer: dict[str, Any] = await socket.receive_json_from(timeout=5)
+    return answer
+
+
+async def test_who_comes_back_hears_exactly_what_was_missed(alice: User, acme: Tenant) -> None:
+    one, other = [await sync_to_async(IncidentFactory)(tenant=acme) for _ in range(2)]
+    first, stays = await opened(alice), await opened(alice)
+    await sync_to_async(acknowledge)(one, alice)
+    revision = (await heard(first, one))["rev"]
+    await first.disconnect()
+    await sync_to_async(acknowledge)(other, alice)
+    while (await heard(stays, other))["id"] != str(other.pk):
+        pass
+    again = await opened(alice)
+    answer = await said(again, {"since": revision})
+    assert {fact["id"] for fact in answer["facts"]} == {str(other.pk)}
+    assert answer["rev"] != revision
+    await again.disconnect()
+    await stays.disconnect()
+
+
+@pytest.mark.parametrize("asked", [{"since": "other.3"}, {"since": 7}, {"age": 20}, {"age": "x"}])
+async def test_who_missed_what_nobody_knows_re_reads_everything(
+    alice: User, asked: dict[str, Any]
+) -> None:
+    socket = await opened(alice)
+    assert await said(socket, asked) == {"reset": True}
+    assert (await socket.receive_json_from())["facts"] == []  # and what to say next time
+    await socket.disconnect()
+
+
+async def test_all_consoles_of_a_process_share_one_subscription(
+    alice: User, mallory: User, acme: Tenant
+) -> None:
+    sockets = [await opened(person) for person in (alice, alice, mallory)]
+    layer = get_channel_layer()
+    assert layer is not None
+    assert len(layer.channels) == 1
+    assert {len(members) for members in layer.groups.values()} == {1}
+    for socket in sockets:
+        await socket.disconnect()
+
+
+async def test_facts_that_redis_may_have_lost_reset_every_console(alice: User) -> None:
+    socket = await opened(alice)
+    feed.of_this_process()._hear_pulse(feed.of_this_process().heard + 2)
+    assert await socket.receive_json_from(timeout=5) == {"reset": True}
+    await socket.disconnect()
+
+
+async def test_a_redis_that_says_nothing_sends_the_consoles_away_to_poll(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "PULSE_SECONDS", 0.05)
+    monkeypatch.setattr(feed.Feed, "_hear_pulse", lambda *_: None)
+    socket = await opened(alice)
+    message = await socket.receive_output(timeout=5)
+    assert (message["type"], message["code"]) == ("websocket.close", consumers.CLOSE_TRY_LATER)
+
+
+def test_a_room_forgets_the_oldest_and_knows_that_it_did() -> None:
+    room = feed.Room()
+    room.begin()
+    before = room.revision
+    room.remember([{"topic": "incident", "id": str(n)} for n in range(feed.KEPT_FACTS)])
+    assert len(room.after(before) or ()) == feed.KEPT_FACTS
+    kept = room.revision
+    room.remember([{"topic": "incident", "id": "new"}])
+    assert room.after(before) is None
+    assert room.after(kept) == [{"topic": "incident", "id": "new"}]
+
+
+async def test_a_line_that_takes_nothing_holds_nobody_up() -> None:
+    console = consumers.FeedConsumer()
+    console._texts = asyncio.Queue(consumers.TEXTS_AT_ONCE)
+    for number in range(consumers.TEXTS_AT_ONCE + 1):
+        console.hear(str(number))
+    assert console._texts.qsize() == 1
+    assert console._texts.get_nowait() == feed.RESET

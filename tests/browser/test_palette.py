@@ -1,0 +1,79 @@
+"""The command palette, and what the hand pays for the usual things: a table of keys."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import AXE, SignIn
+from tests.browser.test_accessibility import RULES, RUN
+from tests.support.console import World, report
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+
+@pytest.fixture
+def desk(cast: World, sign_in: SignIn) -> Page:
+    for number in range(6):
+        report(
+            cast.acme, workflow=f"flow-{number}", error_code=f"code_{number}", runs=[f"r-{number}"]
+        )
+    page = sign_in(cast.alice)
+    page.add_init_script(path=AXE)
+    page.goto("/incidents/?tab=open")
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    return page
+
+
+def keys(page: Page, *pressed: str) -> int:
+    for key in pressed:
+        page.keyboard.press(key)
+    return len(pressed)
+
+
+def test_the_usual_things_cost_eleven_keys(desk: Page) -> None:
+    pills, toast = desk.locator(".row .pill"), desk.locator(".toast").last
+    acknowledged = keys(desk, "a")
+    expect(pills.first).to_have_text("Acknowledged")
+    undone = keys(desk, "z")
+    expect(toast).to_contain_text("as it was")
+    desk.reload()
+    snoozed = keys(desk, "s", "3")
+    expect(toast).to_contain_text("snoozed")
+    desk.reload()
+    resolved = keys(desk, "x", "J", "J", "J", "J", "e")
+    expect(desk.locator("dialog[open]").or_(desk.locator(".toast"))).to_be_visible()
+    desk.goto("/incidents/?tab=open")
+    opened = keys(desk, "Enter")
+    expect(desk.locator("#incident")).to_be_visible()
+    assert acknowledged + undone + snoozed + resolved + opened == 11  # CONSOLE.md tasks 1 2 3 6 8
+
+
+def test_a_runaway_workflow_is_stopped_from_the_palette(desk: Page) -> None:
+    desk.keyboard.press("Control+k")
+    expect(desk.locator("#palette")).to_be_focused()
+    assert desk.evaluate(RUN, RULES) == []
+    desk.keyboard.type("kill flow-3")
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#id_what option:checked")).to_have_text("flow-3")
+    expect(desk.locator("dialog textarea")).to_be_focused()
+    desk.keyboard.type("posts twice")
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#stopped")).to_contain_text("posts twice")
+
+
+def test_the_palette_goes_places_acts_on_the_cursor_and_takes_back(desk: Page) -> None:
+    desk.keyboard.press("j")
+    desk.keyboard.press("Control+k")
+    desk.keyboard.type("ackn")
+    desk.keyboard.press("Enter")
+    expect(desk.locator(".row .pill").first).to_have_text("Acknowledged")
+    desk.keyboard.press("Control+k")
+    desk.keyboard.type("undo ack")
+    expect(desk.locator("[role=option][aria-selected=true]")).to_contain_text("Undo acknowledge")
+    desk.keyboard.press("Enter")
+    expect(desk.locator(".toast").last).to_contain_text("as it was")
+    desk.keyboard.press("Control+k")
+    desk.keyboard.type("vend")
+    desk.keyboard.press("Enter")
+    expect(desk).to_have_url(re.compile("/vendors/$"))
