@@ -1,0 +1,110 @@
+"""Events on disk: kept when `append` returns, handed over in order, bounded, whole after a crash."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from awfdrs_site.client.spool import Spool, SpoolFull
+from tests.threads import at_once
+
+
+def drained(spool: Spool) -> list[int]:
+    found: list[int] = []
+    spool.drain(lambda events: found.extend(event["n"] for event in events) or len(events))  # type: ignore[func-returns-value]
+    return found
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool", segment_bytes=100)  # a few lines each
+
+
+def test_it_hands_over_in_order_across_segments_and_leaves_nothing(spool: Spool) -> None:
+    for n in range(10):
+        spool.append({"n": n})
+    assert len(list(spool.directory.glob("*.segment"))) > 1
+    assert spool.count() == 10
+    assert drained(spool) == list(range(10))
+    assert spool.is_empty
+    # a number that was used is not used again: draining stands at its end
+    spool.append({"n": 10})
+    assert drained(spool) == [10]
+
+
+def test_what_was_not_done_is_handed_over_again_and_what_was_is_not(spool: Spool) -> None:
+    for n in range(5):
+        spool.append({"n": n})
+    assert spool.drain(lambda events: 2) == 2
+    assert spool.count() == 3
+    with pytest.raises(ConnectionError):
+        spool.drain(unreachable)
+    assert drained(Spool(spool.directory)) == [2, 3, 4]
+
+
+def unreachable(events: list[dict[str, Any]]) -> int:
+    raise ConnectionError
+
+
+def test_where_draining_stood_may_be_lost_and_no_event_is(spool: Spool) -> None:
+    for n in range(3):
+        spool.append({"n": n})
+    spool.drain(lambda events: 1)
+    (spool.directory / "position").unlink()
+    assert drained(spool) == [0, 1, 2]
+
+
+def test_a_line_torn_by_a_crash_is_cut_off_and_those_before_it_are_whole(spool: Spool) -> None:
+    spool.append({"n": 0})
+    segment = next(spool.directory.glob("*.segment"))
+    with segment.open("ab") as file:
+        file.write(b'12345678 {"n": 1')
+    spool.append({"n": 2})
+    assert drained(spool) == [0, 2]
+    # also when nobody appends any more
+    spool.append({"n": 3})
+    with next(spool.directory.glob("*.segment")).open("ab") as file:
+        file.write(b"12")
+    assert drained(spool) == [3]
+    assert spool.is_empty
+
+
+def test_a_damaged_line_is_put_aside_and_holds_up_nobody(spool: Spool) -> None:
+    for n in range(3):
+        spool.append({"n": n})
+    segment = sorted(spool.directory.glob("*.segment"))[0]
+    segment.write_bytes(segment.read_bytes().replace(b'{"n":1}', b'{"n":7}'))
+    assert drained(spool) == [0, 2]
+    assert "damaged_line" in spool.refused_path.read_text()
+
+
+def test_a_full_spool_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, most_bytes=40)
+    spool.append({"n": 0})
+    spool.append({"n": 1})
+    with pytest.raises(SpoolFull):
+        spool.append({"n": 2})
+    assert drained(spool) == [0, 1]
+    spool.append({"n": 3})  # there is room again
+
+
+def test_many_append_while_one_drains_and_each_event_is_handed_over_once(spool: Spool) -> None:
+    found: list[int] = []
+
+    def work(thread: int) -> None:
+        if thread < 3:
+            for n in range(20):
+                spool.append({"n": thread * 20 + n})
+        else:
+            for _ in range(20):
+                found.extend(drained(spool))
+
+    at_once(5, work)
+    found.extend(drained(spool))
+    assert sorted(found) == list(range(60))
+
+
+def test_others_on_this_machine_cannot_read_what_waits(spool: Spool) -> None:
+    spool.append({"n": 0})
+    assert spool.directory.stat().st_mode & 0o077 == 0
+    assert all(path.stat().st_mode & 0o077 == 0 for path in spool.directory.glob("*.segment"))
