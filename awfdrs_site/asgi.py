@@ -1,4 +1,4 @@
-"""The ASGI application: HTTP with a limit on bodies before they are read, and the live feed's websocket."""
+"""The ASGI application: the lane for events, HTTP with a limit on bodies before they are read, the feed's websocket."""
 
 import json
 import os
@@ -16,12 +16,14 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 from channels.sessions import CookieMiddleware  # noqa: E402
 
+from awfdrs_site import deadline  # noqa: E402
 from awfdrs_site.deadline import Deadline  # noqa: E402
 from awfdrs_site.lib import bodies  # noqa: E402
 from awfdrs_site.lib.api_errors import MEDIA_TYPE  # noqa: E402
 from awfdrs_site.lib.correlation import HEADER  # noqa: E402
 from awfdrs_site.lib.problems import Problem, as_dict  # noqa: E402
 from awfdrs_site.routing import websocket_urlpatterns  # noqa: E402
+from events.lane import Lane  # noqa: E402
 from safety import checks  # noqa: E402
 
 checks.demand()  # the rules: better no server than one that fails at the first failure
@@ -92,9 +94,14 @@ async def _refuse(scope: Scope, headers: dict[bytes, bytes], limit: int, send: S
     await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
 
+lane = Lane(
+    BodyLimit(Deadline(cast(Application, django_application))),
+    hung=deadline.refuse,
+    database_answers=deadline.database_answers,
+)
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(Deadline(cast(Application, django_application))),
+        "http": lane,
         "websocket": AllowedHostsOriginValidator(
             # Only the cookie: whose it is the consumer asks itself, and can say that nobody knows.
             CookieMiddleware(URLRouter(websocket_urlpatterns))

@@ -39,12 +39,17 @@ class Deadline:
         work = asyncio.ensure_future(self.inner(scope, receive, answer.send))
         try:
             while not (await asyncio.wait({work}, timeout=LATE_SECONDS))[0]:
-                if not answer.has_begun and not await _database_answers():
+                if not answer.has_begun and not await database_answers():
                     await answer.refuse(scope)
                     return
             work.result()
         finally:
             work.cancel()
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer for a database that does not, for whoever waited for it elsewhere."""
+    await _Answer(send).refuse(scope)
 
 
 class _Answer:
@@ -81,7 +86,8 @@ def _correlation_id(request: ASGIRequest) -> str:
     return given if _CORRELATION.fullmatch(given) else str(uuid4())
 
 
-async def _database_answers() -> bool:
+async def database_answers() -> bool:
+    """Asked anew, on a connection and a thread of its own."""
     asked = asyncio.wrap_future(health.database.start())
     done, _ = await asyncio.wait({asked}, timeout=ASK_SECONDS)
     return bool(done) and asked.exception() is None

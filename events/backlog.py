@@ -37,6 +37,15 @@ class Gauge:
                 self._lock.release()
         return self._n
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the last answer is old."""
+        return time.monotonic() >= self._until
+
+    def was_above(self, *, batch: bool) -> bool:
+        """By the last answer, however old."""
+        return self._n > limit_of(batch=batch)
+
     def forget(self) -> None:
         self._until = 0.0
 
@@ -53,5 +62,9 @@ waiting = Gauge()
 
 def is_above(*, batch: bool) -> bool:
     """Whether events of this door are refused for now; age alone refuses nothing."""
-    limit: int = settings.BACKLOG_BATCH_LIMIT * (1 if batch else SINGLES)
-    return waiting.latest() > limit
+    return waiting.latest() > limit_of(batch=batch)
+
+
+def limit_of(*, batch: bool) -> int:
+    limit: int = settings.BACKLOG_BATCH_LIMIT
+    return limit if batch else limit * SINGLES

@@ -18,7 +18,7 @@ NO_KEY = UUID(int=0)  # a person's own request
 
 _NUMBERS = "received, accepted, replayed, quarantined, limited, refused"
 _SUMS = ", ".join(f"sum({name})::bigint {name}" for name in _NUMBERS.split(", "))
-_COUNT = f"""
+COUNT = f"""
 insert into events_ingestdelta (id, tenant_id, api_key_id, hour, {_NUMBERS})
 values (%s, %s, %s, date_trunc('hour', %s, 'UTC'), %s, %s, %s, %s, %s, %s)
 """  # noqa: S608  # of constants
@@ -87,7 +87,7 @@ def count(tenant_id: UUID, key_id: UUID | None, tally: Tally, *, now: datetime) 
     if tally.received:
         row = [uuid7(now), tenant_id, key_id or NO_KEY, now, *astuple(tally)]
         with connection.cursor() as cursor:
-            cursor.execute(_COUNT, row)
+            cursor.execute(COUNT, row)
 
 
 def add_up() -> int:

@@ -132,7 +132,7 @@ def _store(
     with scoping.bound(tenant_id, durable=durable) as now:
         workflows = _workflows(tenant_id, submissions, now=now)
         rows = [
-            None if workflow is None else _row(tenant_id, submission, workflow, now=now)
+            None if workflow is None else row_of(tenant_id, submission, workflow, now=now)
             for submission, workflow in zip(submissions, workflows, strict=True)
         ]
         created = _insert([row for row in rows if row])
@@ -159,14 +159,15 @@ def _insert(rows: list[dict[str, Any]]) -> set[UUID]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def _row(
-    tenant_id: UUID, submission: Submission, workflow_id: UUID, *, now: datetime
+def row_of(
+    tenant_id: UUID, submission: Submission, workflow_id: UUID | None, *, now: datetime
 ) -> dict[str, Any]:
+    """One event as the statements that store take it."""
     event = submission.event
     return {
         "id": str(uuid7(now)),
         "tenant_id": str(tenant_id),
-        "workflow_id": str(workflow_id),
+        "workflow_id": workflow_id and str(workflow_id),
         "event_type": event.event_type,
         "payload": event.payload,
         "occurred_at": rfc3339.format(event.occurred_at),

@@ -165,6 +165,24 @@ def take(key_id: UUID, limit: Limit, *, n: int = 1) -> Taken:
         return bucket.spend_alone(n)
 
 
+def spend(key_id: UUID, limit: Limit) -> Taken | None:
+    """One of what this process has leased, if nobody has to be asked or waited for."""
+    bucket = bucket_of(key_id, limit)
+    if not bucket.lock.acquire(blocking=False):
+        return None
+    try:
+        return bucket.spend(1)
+    finally:
+        bucket.lock.release()
+
+
+def give_back(key_id: UUID, limit: Limit) -> None:
+    """One that was taken and not used."""
+    bucket = bucket_of(key_id, limit)
+    with bucket.lock:
+        bucket.tokens += 1
+
+
 def forget() -> None:
     """Start anew, as a new process does."""
     global _away_until, _client

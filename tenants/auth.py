@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
@@ -70,18 +71,29 @@ def issue_key(
 
 def caller_of_key(header: str) -> Caller:
     """The caller of an Authorization header. Raises Problem 401 or 403 `tenant_inactive`."""
+    prefix, secret = bearer_of(header) or ("", "")
+    row = _key_row(prefix) if prefix else None
+    caller = caller_of_row(row, secret)
+    if row and row["is_stale"]:
+        _touch(caller.tenant.id, row["id"])
+    return caller
+
+
+def bearer_of(header: str) -> tuple[str, str] | None:
+    """Prefix and secret of a key as it is sent."""
     match = _BEARER.fullmatch(header)
-    row = _key_row(match[1]) if match else None
-    if match is None or row is None or not _secret_fits(row, match[2]) or row["is_over"]:
+    return (match[1], match[2]) if match else None
+
+
+def caller_of_row(row: Mapping[str, Any] | None, secret: str) -> Caller:
+    """Whom a row of `awf_api_key` lets in with this secret. Raises as `caller_of_key`."""
+    if row is None or not _secret_fits(row, secret) or row["is_over"]:
         raise Problem("unauthenticated", detail="The API key is missing, unknown or expired.")
     if not row["tenant_is_active"]:
         raise Problem("tenant_inactive")
-    tenant = TenantRef(row["tenant_id"], row["tenant_name"], row["tenant_slug"])
-    if row["is_stale"]:
-        _touch(tenant.id, row["id"])
     return Caller(
         actor=Actor("key", str(row["id"]), f"key {row['name']}"),
-        tenant=tenant,
+        tenant=TenantRef(row["tenant_id"], row["tenant_name"], row["tenant_slug"]),
         verbs=frozenset().union(*(SCOPE_VERBS[scope] for scope in row["scopes"])),
         key_id=row["id"],
         rate_per_second=row["rate_per_second"],
@@ -97,7 +109,7 @@ def _key_row(prefix: str) -> dict[str, Any] | None:
     return dict(zip(names, row, strict=True)) if row else None
 
 
-def _secret_fits(row: dict[str, Any], secret: str) -> bool:
+def _secret_fits(row: Mapping[str, Any], secret: str) -> bool:
     given = hash_secret(secret)
     fits = hmac.compare_digest(given, bytes(row["secret_hash"]))
     previous = bytes(row["previous_secret_hash"] or b"")

@@ -13,6 +13,7 @@ from tenants import auth, preferences
 
 # Nobody is asked who they are here: probes must answer while the database does not.
 OPEN_PATHS = ("/api/v1/health", "/metrics", "/static/", "/api/schema", "/docs", "/redoc")
+CALLER = "awfdrs.caller"  # in the ASGI scope
 
 
 class TenantMiddleware:
@@ -25,6 +26,8 @@ class TenantMiddleware:
         request.caller = request.tenant = request.caller_refusal = None
         if not request.path.startswith(OPEN_PATHS):
             self._resolve(request)
+            # the lane in front asks whom Django let in
+            getattr(request, "scope", {})[CALLER] = request.caller
         tenant_id = str(request.tenant.id) if request.tenant else None
         with structlog.contextvars.bound_contextvars(tenant_id=tenant_id), _clock_of(request):
             return self.get_response(request)

@@ -1,0 +1,103 @@
+"""The only place where requests wait for each other: whoever came while one group commits is the next group."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from events import lane_store
+from events.lane_store import Arrival, Landing
+
+MOST, MOST_BYTES = 1000, 4 * 1024 * 1024  # of one group
+LATE_SECONDS = 3.5  # as long as any request waits before somebody asks whether the database hangs
+APART_SECONDS = 5.0  # without us after it did
+
+_logger = logging.getLogger(__name__)
+
+
+class Hung(Exception):
+    """The database holds the group and answers nobody: it may be stored, and may not."""
+
+
+@dataclass
+class Group:
+    """The requests of one event loop. No timer: a group leaves as soon as the one before has committed."""
+
+    database_answers: Callable[[], Awaitable[bool]]
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    _waiting: list[tuple[Arrival, asyncio.Future[Landing | None]]] = field(default_factory=list)
+    _flusher: asyncio.Task[None] | None = None
+    _connection: AsyncConnection[Any] | None = None
+    _apart_until: float = 0.0
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the database hung a moment ago."""
+        return self._apart_until > 0 and self.loop.time() < self._apart_until
+
+    def join(self, arrival: Arrival) -> asyncio.Future[Landing | None]:
+        """What becomes of it once its group is committed. Raises Hung; None: try another door."""
+        future: asyncio.Future[Landing | None] = self.loop.create_future()
+        self._waiting.append((arrival, future))
+        if self._flusher is None:
+            self._flusher = self.loop.create_task(self._flush())
+        return future
+
+    async def close(self) -> None:
+        if self._flusher is not None:
+            await self._flusher
+        await self._drop()
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                await self._send(self._next())
+        finally:
+            self._flusher = None
+
+    def _next(self) -> list[tuple[Arrival, asyncio.Future[Landing | None]]]:
+        n, n_bytes = 0, 0
+        for arrival, _ in self._waiting[:MOST]:
+            n_bytes += arrival.n_bytes
+            if n and n_bytes > MOST_BYTES:
+                break
+            n += 1
+        taken, self._waiting = self._waiting[:n], self._waiting[n:]
+        return taken
+
+    async def _send(self, group: list[tuple[Arrival, asyncio.Future[Landing | None]]]) -> None:
+        work = self.loop.create_task(self._store([arrival for arrival, _ in group]))
+        while not (await asyncio.wait({work}, timeout=LATE_SECONDS))[0]:
+            if not await self.database_answers():
+                self._give_up(group)
+                return
+        for (_, future), landing in zip(group, work.result(), strict=True):
+            if not future.done():  # its client may have left
+                future.set_result(landing)
+
+    async def _store(self, arrivals: list[Arrival]) -> list[Landing | None]:
+        """On any failure every one tries the other door, where none can spoil another's."""
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = await lane_store.connect()
+            return await lane_store.store(self._connection, arrivals)
+        except Exception:
+            _logger.warning("a group was not stored together", exc_info=True)
+            await self._drop()
+            return [None] * len(arrivals)
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    def _give_up(self, group: list[tuple[Arrival, asyncio.Future[Landing | None]]]) -> None:
+        """What hangs ends by itself some time; whoever waits is told, and who comes goes elsewhere."""
+        self._connection, self._apart_until = None, self.loop.time() + APART_SECONDS
+        for _, future in [*group, *self._waiting]:
+            if not future.done():
+                future.set_exception(Hung())
+        self._waiting = []
