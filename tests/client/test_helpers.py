@@ -50,7 +50,7 @@ def example(heading: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_the_celery_example_reports_a_failure_and_a_success(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ours = current_app._get_current_object()
+    ours = current_app._get_current_object()  # type: ignore[attr-defined]
     kept = signals.task_failure.receivers[:], signals.task_success.receivers[:]
     try:
         pay = example("Celery", monkeypatch)["pay"]
