@@ -19,10 +19,12 @@ from events import quarantine_api as quarantine
 from events.api import EventBatch
 from incidents import api as incidents
 from incidents import bulk_api as bulk
+from incidents import feedback_api as feedback
 from incidents import merge_api as merging
 from incidents import run_api as runs
 from incidents import triage_api as triage
 from incidents.change_api import Changes
+from incidents.decision_api import DecisionDetail
 from incidents.outcome_api import OutcomeRules
 from safety import api as safety
 from tenants.audit_api import Audit
@@ -65,6 +67,11 @@ canonical: list[URLPattern] = [
     path("incidents/<id:pk>/split", merging.IncidentSplit.as_view()),
     path("incidents/<id:pk>/actions", IncidentActionsAsked.as_view()),
     path("incidents/<id:pk>/escalations", IncidentEscalations.as_view()),
+    path("incidents/<id:pk>/category", feedback.IncidentCategory.as_view()),
+    path("incidents/<id:pk>/fixed", feedback.IncidentFixed.as_view()),
+    path("incidents/<id:pk>/recommendation", feedback.IncidentRecommendation.as_view()),
+    path("reliability", feedback.Reliability.as_view(), name="reliability"),
+    path("decisions/<id:pk>", DecisionDetail.as_view(), name="decision"),
     path("runs", runs.Runs.as_view(), name="runs"),
     path("runs/<id:pk>", runs.RunDetail.as_view(), name="run"),
     path("runs/<id:pk>/explain", RunExplain.as_view()),

@@ -90,3 +90,24 @@ class CategoryLabel(TenantOwned):
 
     def __str__(self) -> str:
         return f"{self.category} for {self.incident}"
+
+
+class FixMark(TenantOwned):
+    """A person's word on whether what was chosen fixed it; the newest of an incident counts. Insert-only."""
+
+    incident = TenantKey("incidents.Incident", related_name="+")
+    choice = models.CharField(max_length=10)  # of the decision it is about
+    worked = models.BooleanField()
+    note = models.CharField(max_length=4000, blank=True)
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=200)
+
+    class Meta(TenantOwned.Meta):
+        indexes: ClassVar[list[models.Index]] = [
+            # the newest of an incident, and the latest of the tenant
+            models.Index(fields=["tenant", "incident", "-id"], name="fix_of_incident"),
+            models.Index(fields=["tenant", "-id"], name="fix_latest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.choice} {'fixed' if self.worked else 'did not fix'} {self.incident}"

@@ -1,9 +1,6 @@
 """Decides what to do about an incident: analysis is pure, the Decision row keeps what it was decided from."""
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,32 +9,26 @@ from django.conf import settings
 from django.db import transaction
 
 from awfdrs_site.lib import correlation, sweeping
-from incidents import lifecycle
+from incidents import concluding, lifecycle
 from incidents.analysis.port import ENGINE_VERSION
+from incidents.concluding import Conclusion
+from incidents.concluding import choose as choose
+from incidents.concluding import is_shadowed as is_shadowed
 from incidents.models import Decision, Incident
 from incidents.signals import decision_recorded
-from incidents.states import OPEN, Choice, DecisionKind, Severity
+from incidents.states import OPEN, Choice, DecisionKind
 from safety import gate, rules
 from safety.effective import Effective, Override
 from tenants import journal, scoping
 from tenants.journal import SYSTEM
 
 SWEEP = 200
-STORM = "Its incidents are decided one by one; people are told once, for all of them."
 
 _UNDECIDED = """
 select tenant_id, id from incidents_incident
 where decided_at is null and status in ('detected', 'analyzing', 'escalated')
 order by opened_at limit %s
 """
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What is done and why, in words for people."""
-
-    choice: Choice
-    reasons: tuple[str, ...]
 
 
 def decide_due(*, limit: int = SWEEP) -> int:
@@ -75,81 +66,20 @@ def rules_for(incident: Incident, *, known: Sequence[Override] | None = None) ->
     )
 
 
-def choose(
-    *, in_force: Effective, severity: str, has_retry_url: bool, classification: dict[str, Any]
-) -> Chosen:
-    """The choice from plain values: retry where a rule allows it, people where it matters, else watch."""
-    why = f"{_known_by(classification)}: {in_force.category.replace('_', ' ')}, severity {severity}"
-    retry_rule = in_force.values["retry.enabled"]
-    can_help = in_force.retry.enabled and classification.get("retryable_hint", True)
-    if can_help and in_force.mode != "off" and has_retry_url:
-        return _retry(in_force, why)
-    if can_help and in_force.mode != "off":
-        return Chosen(
-            Choice.ESCALATE, (why, "a retry could help, but the workflow has no retry URL")
-        )
-    no_retry = f"no retry ({retry_rule.source})"
-    if in_force.retry.enabled:
-        no_retry = "no retry: the failure will not pass by itself"
-    if can_help:
-        no_retry = f"no retry: the mode is off ({in_force.values['mode'].source})"
-    if severity in (Severity.HIGH, Severity.CRITICAL):
-        return Chosen(Choice.ESCALATE, (why, no_retry, f"severity {severity} needs people"))
-    return Chosen(Choice.OBSERVE, (why, no_retry, f"severity {severity} can wait for a person"))
-
-
-def is_shadowed(
-    *, in_force: Effective, has_retry_url: bool, classification: dict[str, Any]
-) -> bool:
-    """Whether a retry would be planned, were the rules not only to be watched."""
-    can_help = in_force.retry.enabled and classification.get("retryable_hint", True)
-    return bool(can_help and has_retry_url and in_force.mode == "shadow")
-
-
-def _retry(in_force: Effective, why: str) -> Chosen:
-    """As far as the rules' mode lets it go; for what is only watched people are needed as for anything unhandled."""
-    policy, mode = in_force.values["retry.max_retries"], in_force.values["mode"]
-    tries = f"up to {policy.value} retries per run ({policy.source})"
-    if mode.value == "shadow":
-        return Chosen(
-            Choice.ESCALATE, (why, f"{tries} on paper: the mode is shadow ({mode.source})")
-        )
-    if mode.value == "approve":
-        asks = f"a person approves each: the mode is approve ({mode.source})"
-        return Chosen(Choice.RETRY, (why, tries, asks))
-    return Chosen(Choice.RETRY, (why, tries))
-
-
-def _known_by(classification: dict[str, Any]) -> str:
-    """Where the category comes from, in words."""
-    how, _, name = str(classification.get("rule", "")).partition(":")
-    plain = name.replace("_", " ")
-    known = {
-        "code": f"error code {name}",
-        "text": f"the message reads as {plain}",
-        "labels": f"people called failures like it {plain}",
-    }
-    return known.get(how, "nothing known matches")
-
-
 def _record(incident: Incident, *, now: datetime) -> Decision:
-    vendor = incident.vendor.name if incident.vendor else ""
-    in_force = rules_for(incident)
-    chosen = _choice_for(incident, in_force)
-    inputs = _inputs(incident, vendor)
+    known = rules.overrides(incident.tenant_id)
+    in_force = rules_for(incident, known=known)
+    inputs, snapshot = _inputs(incident, in_force, known), in_force.as_json()
+    concluded = concluding.conclude(inputs, in_force)
     decision: Decision = Decision.objects.create(
         tenant_id=incident.tenant_id,
         incident=incident,
         kind=DecisionKind.RULE_BASED,
-        choice=chosen.choice,
-        category=in_force.category,
-        confidence=float(incident.classification.get("confidence", 0)),
-        reasons=list(chosen.reasons),
+        **concluded.as_json(),
         inputs=inputs,
-        rules=in_force.as_json(),
-        gates=_gates(incident, in_force) if chosen.choice == Choice.RETRY else [],
+        rules=snapshot,
         engine_version=ENGINE_VERSION,
-        input_hash=hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest(),
+        input_hash=concluding.fingerprint(inputs, snapshot),
         correlation_id=correlation.current(),
         created_at=now,
     )
@@ -159,27 +89,15 @@ def _record(incident: Incident, *, now: datetime) -> Decision:
         "decided",
         by=SYSTEM,
         at=now,
-        choice=str(chosen.choice),
-        reasons=list(chosen.reasons),
+        choice=str(concluded.choice),
+        reasons=list(concluded.reasons),
         decision=str(decision.pk),
     )
-    _move(incident, chosen, now=now)
+    _move(incident, concluded, now=now)
     return decision
 
 
-def _choice_for(incident: Incident, in_force: Effective) -> Chosen:
-    """A storm has nothing of its own to retry: it is the one message about its incidents."""
-    if incident.is_storm:
-        return Chosen(Choice.ESCALATE, (incident.title, STORM))
-    return choose(
-        in_force=in_force,
-        severity=incident.severity,
-        has_retry_url=bool(incident.workflow.retry_url),
-        classification=incident.classification,
-    )
-
-
-def _move(incident: Incident, chosen: Chosen, *, now: datetime) -> None:
+def _move(incident: Incident, chosen: Conclusion, *, now: datetime) -> None:
     if incident.status != "detected":
         return  # a person moved it first; the decision does not overrule them
     if chosen.choice == Choice.RETRY:
@@ -188,28 +106,45 @@ def _move(incident: Incident, chosen: Chosen, *, now: datetime) -> None:
         lifecycle.escalate(incident, by=SYSTEM, now=now, reason=chosen.reasons[-1])
 
 
-def _inputs(incident: Incident, vendor: str) -> dict[str, Any]:
+def _inputs(incident: Incident, in_force: Effective, known: Sequence[Override]) -> dict[str, Any]:
+    """Everything it is decided from but the rules' values; for people also where it comes from."""
     return {
         "signature": incident.signature,
         "signature_version": incident.signature_version,
         "components": incident.signature_components,
         "classification": incident.classification,
         "severity": incident.severity,
+        "title": incident.title,
+        "is_storm": incident.is_storm,
+        "unrecovered_runs": incident.unrecovered_runs,
+        "storm_runs": incident.tenant.storm_runs,
         "workflow": incident.workflow.slug,
         "has_retry_url": bool(incident.workflow.retry_url),
         "idempotent": incident.workflow.idempotent,
-        "vendor": vendor,
+        "vendor": incident.vendor.name if incident.vendor else "",
         "error_code": incident.error_code,
         "last_event": str(incident.last_event_id),
         "auto_retry_enabled": settings.ENABLE_AUTO_RETRY,
         "confidence_threshold": settings.AI_CONFIDENCE_THRESHOLD,
+        "rulebook": rules.rulebook().digest,
+        "rule_versions": _versions(in_force, known),
     }
 
 
-def _gates(incident: Incident, in_force: Effective) -> list[dict[str, Any]]:
-    permission = facts_of_permission(incident, mode=in_force.mode)
-    facts = replace(permission, storm=storm_of(incident))
-    return gate.check(facts).as_json()
+def _versions(in_force: Effective, known: Sequence[Override]) -> list[dict[str, Any]]:
+    """The versions of the tenant's rules that had a say, each with a digest of what it said."""
+    had_a_say = {value.override_id for value in in_force.values.values()}
+    return [
+        {
+            "id": one.id,
+            "scope": one.scope,
+            "target": one.target,
+            "version": one.version,
+            "digest": concluding.version_digest(one.scope, one.target, one.version, one.values),
+        }
+        for one in sorted(known, key=lambda each: each.id)
+        if one.id in had_a_say
+    ]
 
 
 def storm_of(incident: Incident) -> gate.Storm:

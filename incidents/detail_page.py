@@ -9,11 +9,20 @@ from django.db.models import Case, Q, Value, When
 from django.urls import reverse
 
 from events.models import Event
-from incidents import aliases, analysing, console, evidence, evidence_case, remedies
+from incidents import aliases, analysing, console, evidence, evidence_case, remedies, track_record
 from incidents.console import Reader
 from incidents.hours import hour_of
 from incidents.models import Decision, Incident, Run
-from incidents.presentation import causes, chart, details, grouped, members, rows, timeline
+from incidents.presentation import (
+    causes,
+    chart,
+    details,
+    grouped,
+    members,
+    recommended,
+    rows,
+    timeline,
+)
 from incidents.presentation import runs as run_words
 from incidents.presentation.causes import Causes
 from incidents.presentation.figures import Chart, Span
@@ -63,6 +72,12 @@ def detail(
         spans=tuple(Span(name, f"?span={name}", name == span) for name in SPANS),
         why=_why(reader, incident),
         causes=_causes(reader, incident),
+        recommended=recommended.recommended(
+            incident,
+            track_record.of(incident),
+            allowed=allowed,
+            has_decision=latest is not None,
+        ),
         payload=details.payload_text(event.payload) if event else "",
         payload_at=event.received_at if event else None,
         previous_url=newer,

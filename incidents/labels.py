@@ -1,4 +1,4 @@
-"""The only place that takes down what kind of failure people say it was, and gives it to analysis to learn from."""
+"""The only place that takes down what people say it was and what fixed it, and gives it to analysis to learn from."""
 
 from datetime import datetime
 from uuid import UUID
@@ -8,7 +8,7 @@ from django.db.models import F
 from incidents.analysis import bayes
 from incidents.analysis.bayes import Model
 from incidents.analysis.facts import Facts
-from incidents.models import CategoryLabel, Incident
+from incidents.models import CategoryLabel, Decision, FixMark, Incident
 from safety.rulefields import CATEGORIES
 from tenants import journal
 from tenants.journal import Actor
@@ -18,6 +18,10 @@ LEARNS_FROM = 500  # the latest labels; what people said years ago is forgotten
 
 class UnknownCategory(ValueError):
     """No rule is about a category of this name."""
+
+
+class NothingDecided(Exception):
+    """Nobody can say whether it worked."""
 
 
 def confirm(incident: Incident, category: str, *, by: Actor, now: datetime) -> CategoryLabel:
@@ -42,6 +46,29 @@ def confirm(incident: Incident, category: str, *, by: Actor, now: datetime) -> C
     incident.refresh_from_db(fields=["category", "version"])
     journal.record(incident, "category_confirmed", by=by, at=now, before=before, after=category)
     return label
+
+
+def mark(incident: Incident, *, worked: bool, note: str, by: Actor, now: datetime) -> FixMark:
+    """Say whether what was chosen last fixed it. Raises NothingDecided."""
+    mine = Decision.objects.for_tenant(incident.tenant_id).filter(incident=incident)
+    choice = mine.order_by("-id").values_list("choice", flat=True).first()
+    if choice is None:
+        raise NothingDecided(f"Nothing is decided about {incident} yet: there is nothing to judge.")
+    row = FixMark(
+        tenant_id=incident.tenant_id,
+        incident=incident,
+        choice=choice,
+        worked=worked,
+        note=note,
+        created_at=now,
+        created_by=by.label,
+    )
+    row.save(force_insert=True)
+    marked = Incident.objects.for_tenant(incident.tenant_id).filter(pk=incident.pk)
+    marked.update(version=F("version") + 1)
+    verb = "fix_confirmed" if worked else "fix_denied"
+    journal.record(incident, verb, by=by, at=now, choice=choice, note=note)
+    return row
 
 
 def learned(tenant_id: UUID) -> Model:

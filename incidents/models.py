@@ -10,6 +10,7 @@ from incidents.cause_models import Analysis as Analysis
 from incidents.cause_models import CategoryLabel as CategoryLabel
 from incidents.cause_models import Change as Change
 from incidents.cause_models import Evidence as Evidence
+from incidents.cause_models import FixMark as FixMark
 from incidents.querysets import IncidentQuerySet, RunQuerySet
 from incidents.states import (
     CLOSED,
@@ -288,6 +289,7 @@ class Decision(TenantOwned):
     category = models.CharField(max_length=40)
     confidence = models.FloatField()
     reasons = models.JSONField()
+    candidates = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     inputs = models.JSONField()
     rules = models.JSONField()
     gates = models.JSONField()

@@ -166,6 +166,7 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
             "category",
             "confidence",
             "reasons",
+            "candidates",
             "inputs",
             "rules",
             "gates",

@@ -38,6 +38,7 @@ from incidents.models import (
     Change,
     Decision,
     Evidence,
+    FixMark,
     Incident,
     OutcomeRule,
     Run,
@@ -244,6 +245,17 @@ class CategoryLabelFactory(OwnedFactory[CategoryLabel]):
     incident = _of_tenant(IncidentFactory)
     category = "vendor_error"
     features = factory.LazyFunction(list)
+    created_at = factory.LazyFunction(clock.read)
+    created_by = "test"
+
+
+class FixMarkFactory(OwnedFactory[FixMark]):
+    class Meta:
+        model = FixMark
+
+    incident = _of_tenant(IncidentFactory)
+    choice = "retry"
+    worked = True
     created_at = factory.LazyFunction(clock.read)
     created_by = "test"
 

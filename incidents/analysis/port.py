@@ -6,7 +6,7 @@ from incidents.analysis import classify as rules
 from incidents.analysis.classify import Classification
 from incidents.analysis.facts import Facts
 
-ENGINE_VERSION = "rules-1"
+ENGINE_VERSION = "rules-2"
 
 
 class UnknownAnalyst(Exception):

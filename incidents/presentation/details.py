@@ -77,6 +77,7 @@ def decided(decision: Decision, *, gates_now: Iterable[Mapping[str, Any]] = ()) 
     icon, kind, headline = CHOICES[Choice(decision.choice)]
     gates = {str(entry.get("name")): entry for entry in (*decision.gates, *gates_now)}
     return Decided(
+        url=reverse("incidents:decision", args=[decision.pk]),
         icon=icon,
         kind=kind,
         headline=headline,

@@ -18,6 +18,7 @@ from incidents.presentation.figures import (
     UpTo,
 )
 from incidents.presentation.list_shapes import Narrow
+from incidents.presentation.recommended import Recommended
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Decided:
+    url: str
     icon: str
     kind: str
     headline: str
@@ -299,6 +301,7 @@ class Detail:
     spans: tuple[Span, ...]
     why: Why
     causes: Causes
+    recommended: Recommended
     payload: str
     payload_at: datetime | None
     previous_url: str = ""

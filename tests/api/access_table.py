@@ -89,6 +89,12 @@ API: dict[tuple[str, str], Row] = {
     ("POST", "incidents/<id:pk>/split"): Row(
         "split", of="incident", body={"signatures": [MERGED_SIGNATURE]}
     ),
+    ("POST", "incidents/<id:pk>/category"): Row(
+        "acknowledge", of="incident", body={"category": "vendor_error"}
+    ),
+    ("POST", "incidents/<id:pk>/fixed"): Row("acknowledge", of="incident", body={"worked": True}),
+    ("GET", "incidents/<id:pk>/recommendation"): Row("view", of="incident"),
+    ("GET", "reliability"): Row("view"),
     ("GET", "decisions/<id:pk>"): Row("view", of="decision"),
     ("GET", "runs"): Row("view"),
     ("GET", "runs/<id:pk>"): Row("view", of="run"),
@@ -205,6 +211,9 @@ PAGES: dict[str, str] = {
     "incidents/<uuid:pk>": "view",
     "incidents/evidence/<uuid:pk>": "view",
     "incidents/decisions/<uuid:pk>": "view",
+    "incidents/reliability": "view",
+    "incidents/<uuid:pk>/category": "acknowledge",
+    "incidents/<uuid:pk>/fixed": "acknowledge",
     "incidents/<uuid:pk>/acknowledge": "acknowledge",
     "incidents/<uuid:pk>/resolve": "resolve",
     "incidents/<uuid:pk>/ignore": "ignore",

@@ -54,7 +54,7 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
     # a run of no incident: waiving one that an incident waits for is another test's
     run = RunFactory(tenant=tenant, workflow=workflow, run_id=f"{word}-run")
     AffectedRunFactory(tenant=tenant, incident=incident, run__run_id=f"{word}-hurt")
-    DecisionFactory(tenant=tenant, incident=incident, reasons=[word])
+    decided = DecisionFactory(tenant=tenant, incident=incident, reasons=[word])
     waiting = {"tenant": tenant, "incident": incident, "vendor": vendor, "waiting_reason": word}
     pending = ActionFactory(**waiting)
     sent = ActionFactory(tenant=tenant, incident=closed, status=Status.COMPLETED)
@@ -101,6 +101,7 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
             "closed_incident": closed.pk,
             "stepped_incident": stepped.pk,
             "bulk_job": _stepped_on(stepped, word),
+            "decision": decided.pk,
             "run": run.pk,
             "pending_action": pending.pk,
             "sent_action": sent.pk,

@@ -32,6 +32,7 @@ from tests.factories import (
     EscalationFactory,
     EscalationStepFactory,
     EvidenceFactory,
+    FixMarkFactory,
     IngestDeltaFactory,
     InvitationFactory,
     MembershipFactory,
@@ -73,6 +74,7 @@ _REMEDIATION = (
     UndoFactory,
     AnalysisFactory,
     CategoryLabelFactory,
+    FixMarkFactory,
     ChangeFactory,
     EvidenceFactory,
 )

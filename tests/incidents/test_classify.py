@@ -246,7 +246,7 @@ def test_a_hostile_text_costs_milliseconds(piece: str) -> None:
 def test_mock_is_the_only_analyst() -> None:
     found = analyst(mode="mock")
     facts = facts_from("job.failed", {"error_message": "timed out"}, "billing")
-    assert found.name == ENGINE_VERSION == "rules-1"
+    assert found.name == ENGINE_VERSION == "rules-2"
     assert found.classify(facts, code_category=None, code_severity=None) == classified("timed out")
     with pytest.raises(UnknownAnalyst, match="openai"):
         analyst(mode="openai")
