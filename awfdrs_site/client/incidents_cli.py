@@ -116,7 +116,7 @@ def _text(incident: dict[str, Any]) -> str:
 
 
 def _next(step: dict[str, Any] | None) -> list[str]:
-    if step is None:
+    if step is None or step["kind"] == "none":
         return []
     when = f" at {step['at']}" if step["at"] else ""
     reason = f": {step['reason']}" if step["reason"] else ""

@@ -1,5 +1,8 @@
 """Events on disk: kept when `append` returns, handed over in order, bounded, whole after a crash."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +111,28 @@ def test_others_on_this_machine_cannot_read_what_waits(spool: Spool) -> None:
     spool.append({"n": 0})
     assert spool.directory.stat().st_mode & 0o077 == 0
     assert all(path.stat().st_mode & 0o077 == 0 for path in spool.directory.glob("*.segment"))
+
+
+APPENDS = """
+import sys
+from pathlib import Path
+from awfdrs_site.client.spool import Spool
+spool = Spool(Path(sys.argv[1]), segment_bytes=100)
+n = 0
+while True:
+    spool.append({"n": n})
+    print(n, flush=True)
+    n += 1
+"""
+
+
+def test_every_event_that_was_acknowledged_outlives_a_killed_process(spool: Spool) -> None:
+    command = [sys.executable, "-c", APPENDS, str(spool.directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        acknowledged = [int(process.stdout.readline()) for _ in range(20)]
+        process.send_signal(signal.SIGKILL)
+        acknowledged += [int(line) for line in process.stdout.read().split()]
+    found = drained(spool)
+    assert found[: len(acknowledged)] == acknowledged
+    assert len(found) - len(acknowledged) <= 1  # written, and killed before it could say so
