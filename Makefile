@@ -7,7 +7,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input --quiet
 
 # Checks and tests make servers of their own; whatever the caller's shell points at is left alone.
 ALONE := env -u DATABASE_URL -u DATABASE_OWNER_URL -u REDIS_URL -u SECRET_KEY -u ENCRYPTION_KEY \
-	-u ALLOWED_HOSTS -u DEBUG -u PORT -u HOST -u WEB_WORKERS -u AWFDRS_DEMO -u OUTBOUND_ALLOW_CIDRS
+	-u ALLOWED_HOSTS -u DEBUG -u INGEST_LANE -u PORT -u HOST -u WEB_WORKERS -u AWFDRS_DEMO -u OUTBOUND_ALLOW_CIDRS
 PRODUCTION := SECRET_KEY=of-no-use-anywhere-but-in-this-check-0123456789-abcdefghij \
 	ENCRYPTION_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= \
 	DATABASE_URL=postgresql://awf_login:none@127.0.0.1:1/awfdrs \
@@ -23,7 +23,7 @@ WATCH := make=$$PPID server=$$$$; catches() { grep '^SigCgt' /proc/$$make/status
 			kill -TERM $$server ) </dev/null >/dev/null 2>&1 & ); \
 	fi
 
-.PHONY: help run dev test check fmt faults bench-grouping bench-digest bench-console bench-actions bench-analysis browser
+.PHONY: help run dev test check fmt faults bench bench-grouping bench-digest bench-console bench-actions bench-analysis bench-walls mutants browser screens
 .DEFAULT_GOAL := help
 
 help:
@@ -65,6 +65,9 @@ fmt: $(INSTALLED) ## format and mend what ruff can; templates stay as they are w
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
+bench: $(INSTALLED) wrk ## events a second at every door, beside pgbench and a plain view; ARGS="--seconds 8 --rounds 3"
+	@$(ALONE) $(PYTHON) -m tests.bench.ingest $(ARGS)
+
 bench-grouping: $(INSTALLED) ## how well real logs are grouped, beside plain masking; LOGHUB=directory
 	@$(ALONE) LOGHUB="$(LOGHUB)" $(PYTHON) -m tests.bench.grouping
 
@@ -80,6 +83,15 @@ bench-analysis: $(INSTALLED) ## causes named of generated outages, categories of
 
 bench-actions: $(INSTALLED) ## a thousand retries due at once, and what a claim costs beside many that wait
 	@$(ALONE) $(PYTHON) -m tests.bench.actions $(ARGS)
+
+bench-walls: $(INSTALLED) ## what row-level security costs hot reads, beside the same reads without it
+	@$(ALONE) $(PYTHON) -m tests.bench.walls $(ARGS)
+
+mutants: $(INSTALLED) ## the product broken on purpose in a copy of the commit: the tests have to notice, minutes long
+	@$(ALONE) $(PYTHON) -m tests.security.mutants $(ARGS)
+
+screens: $(INSTALLED) browser ## a picture of every page, light and dark, wide and narrow, into docs/screens
+	@$(ALONE) $(PYTHON) -m tests.browser.screens $(ARGS)
 
 # Debian may ship Python without ensurepip: then the system's pip fills the new environment.
 $(INSTALLED): requirements.txt requirements-dev.txt
@@ -99,3 +111,9 @@ browser:
 			{ apt-get install -y -qq --no-install-recommends chromium-headless-shell >/dev/null 2>&1 \
 			|| apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } \
 		|| echo "chromium could not be installed: browser tests will be skipped"
+
+# Debian's load generator; without it `make bench` says what is missing.
+wrk:
+	@command -v wrk >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
+		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends wrk >/dev/null; } \
+		|| true

@@ -3,8 +3,9 @@
 from django.urls import include, path
 
 from actions.holding import ABOVE as SWITCHES_ABOVE
+from actions.ladder_views import ABOVE as RULES_ABOVE
 from actions.outlook import ABOVE
-from awfdrs_site import help_views, views
+from awfdrs_site import help_views, styleguide, views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -21,7 +22,8 @@ urlpatterns = [
     path("events/", include("incidents.event_urls")),
     path("quarantine/", include("events.quarantine_urls")),
     path("help/", include("awfdrs_site.help_urls")),
+    path("styleguide/", styleguide.styleguide, name="styleguide"),
     path("problems/<slug:code>", help_views.problem, name="problem"),
-    path("rules/", include("safety.rule_urls")),
+    path("rules/", include("safety.rule_urls"), {"above": RULES_ABOVE}),
     path("kill-switches/", include("safety.urls"), {"above": SWITCHES_ABOVE}),
 ]

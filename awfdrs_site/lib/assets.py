@@ -39,6 +39,7 @@ BUNDLES = {
         "css/components/pages.css",
         "css/components/settings.css",
     ),
+    "guide.css": ("css/components/guide.css",),
     "admin.css": ("css/tokens.css", "css/admin.css"),
     "console.js": (
         "vendor/htmx.min.js",

@@ -112,6 +112,7 @@
     offerUndo();
   };
 
+  for (const button of document.querySelectorAll("[data-palette]")) button.hidden = false;
   document.addEventListener("do:commands", (event) => { event.preventDefault(); open(); });
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-palette]")) { event.preventDefault(); open(); }

@@ -198,6 +198,7 @@ PAGES: dict[str, str] = {
     "static/bundle/<slug:digest>/<str:name>": OPEN,
     "audit": "audit",
     "audit/export": "export",
+    "styleguide": NOBODY_ELSE,  # staff
     "incidents": "view",
     "incidents/rows": "view",
     "incidents/facets": "view",
@@ -212,6 +213,7 @@ PAGES: dict[str, str] = {
     "incidents/evidence/<uuid:pk>": "view",
     "incidents/decisions/<uuid:pk>": "view",
     "incidents/reliability": "view",
+    "safety/promote": "configure",
     "incidents/<uuid:pk>/category": "acknowledge",
     "incidents/<uuid:pk>/fixed": "acknowledge",
     "incidents/<uuid:pk>/acknowledge": "acknowledge",
