@@ -83,6 +83,7 @@ def _add_sending(verbs: Any) -> None:
     replay.add_argument("file", type=Path)
     replay.set_defaults(verb=_with_http(sending.replay))
     drain = verbs.add_parser("drain", help="send now what waits on disk")
+    drain.add_argument("--spool", help="another key's directory, as `awfdrs doctor` names it")
     drain.set_defaults(verb=_with_client(sending.drain))
 
 
@@ -109,7 +110,8 @@ def _add_reading(verbs: Any) -> None:
 def _with_client(verb: Callable[[argparse.Namespace, Client, Say], int]) -> Verb:
     def called(options: argparse.Namespace, say: Say) -> int:
         # One command, one try: what must wait is sent by the next one, or by `awfdrs drain`.
-        with Client(options.url, _needed(options), background=False) as client:
+        spool = getattr(options, "spool", None)
+        with Client(options.url, _needed(options), spool=spool, background=False) as client:
             if not client.spool.is_empty and verb is not sending.drain:
                 with suppress(Away, Denied):
                     client.drain()

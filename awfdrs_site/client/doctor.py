@@ -98,6 +98,6 @@ def _spool(directory: Path) -> Iterator[Finding]:
         yield Finding("refused", False, "AWFDRS refused events", cure)
     for other in sorted(spool_base().glob("*/*.segment")):
         if other.parent != directory:
-            cure = "Run `awfdrs drain` with the URL and key they were sent with."
+            cure = f"`awfdrs drain --spool {other.parent}` with a key of the tenant they belong to."
             yield Finding("other spool", False, f"events wait in {other.parent}", cure)
             return
