@@ -63,7 +63,7 @@ def page(slug: str, *, site: str) -> HelpPage:
     title, _, text = _text(slug).partition("\n")
     tokens = _PARSER.parse(_filled(text, site=site))
     headings = tuple(_anchored(tokens))
-    lead = next(token.content for token in tokens if token.type == "inline")
+    lead = next(token.content for token in tokens if token.type == "inline").replace("`", "")
     return HelpPage(slug, title.removeprefix("# "), lead, headings, _drawn(tokens))
 
 
