@@ -42,8 +42,15 @@ _OF_EACH_REQUEST = frozenset(
     {b"content-length", b"x-correlation-id", b"traceparent", b"tracestate", b"user-agent"}
 )
 _OF_EACH_ANSWER = frozenset(
-    {b"content-length", b"x-correlation-id", b"ratelimit", b"ratelimit-policy"}
+    {
+        b"content-length",
+        b"x-correlation-id",
+        b"ratelimit",
+        b"ratelimit-policy",
+        b"idempotent-replayed",
+    }
 )
+PLAIN_BYTES = 200  # from there on Django packs an answer, with headers that say so
 _CORRELATION = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
@@ -174,7 +181,7 @@ class Lane:
     def _learning(self, profile: Profile, scope: Scope, send: Send) -> Send:
         async def heard(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if message["status"] == 201:
+                if message["status"] in (200, 201):
                     self._learn(profile, scope, message["headers"])
                 elif message["status"] in (401, 403):
                     self._known.pop(profile, None)
@@ -186,8 +193,7 @@ class Lane:
         caller: Caller | None = scope.get(CALLER)
         sent = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
         bearer = auth.bearer_of(sent)
-        names = {name.lower() for name, _ in headers}
-        if caller is None or caller.key_id is None or bearer is None or b"set-cookie" in names:
+        if caller is None or caller.key_id is None or bearer is None or not _is_plain(headers):
             return
         if len(self._known) >= KNOWN_MOST:
             self._known.clear()
@@ -198,6 +204,11 @@ class Lane:
             endpoint=f"/{resolve(scope['path']).route}",
             until=time.monotonic() + KNOWN_SECONDS,
         )
+
+
+def _is_plain(headers: list[tuple[bytes, bytes]]) -> bool:
+    said = {name.lower(): value for name, value in headers}
+    return b"set-cookie" not in said and int(said.get(b"content-length", PLAIN_BYTES)) < PLAIN_BYTES
 
 
 async def _messages(receive: Receive) -> list[Message]:

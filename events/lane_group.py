@@ -49,7 +49,9 @@ class Group:
     async def close(self) -> None:
         if self._flusher is not None:
             await self._flusher
-        await self._drop()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
     async def _flush(self) -> None:
         try:
@@ -80,19 +82,22 @@ class Group:
 
     async def _store(self, arrivals: list[Arrival]) -> list[Landing | None]:
         """On any failure every one tries the other door, where none can spoil another's."""
+        connection = self._connection
         try:
-            if self._connection is None or self._connection.closed:
-                self._connection = await lane_store.connect()
-            return await lane_store.store(self._connection, arrivals)
+            if connection is None or connection.closed:
+                connection = self._connection = await lane_store.connect()
+            return await lane_store.store(connection, arrivals)
         except Exception:
             _logger.warning("a group was not stored together", exc_info=True)
-            await self._drop()
+            self._leave(connection)
             return [None] * len(arrivals)
+        finally:
+            if connection is not self._connection and connection is not None:
+                await connection.close()  # it failed, or was given up while it hung
 
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+    def _leave(self, connection: AsyncConnection[Any] | None) -> None:
+        if self._connection is connection:
+            self._connection = None
 
     def _give_up(self, group: list[tuple[Arrival, asyncio.Future[Landing | None]]]) -> None:
         """What hangs ends by itself some time; whoever waits is told, and who comes goes elsewhere."""

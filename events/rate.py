@@ -171,7 +171,11 @@ def spend(key_id: UUID, limit: Limit) -> Taken | None:
     if not bucket.lock.acquire(blocking=False):
         return None
     try:
-        return bucket.spend(1)
+        taken = bucket.spend(1)
+        if taken is None and time.monotonic() < _away_until:
+            metrics.RATE_LIMITED_ALONE.inc()
+            taken = bucket.spend_alone(1)
+        return taken
     finally:
         bucket.lock.release()
 

@@ -54,7 +54,7 @@ class World:
         } | {name.replace("_", "-"): text for name, text in headers.items()}
         status, answered, content = await ask(path, raw, given)
         text = UUID_TEXT.sub(self._numbered, content.decode())
-        answered.pop("content-length")
+        answered.pop("content-length", None)
         self.answers.append((status, answered, text))
         return json.loads(content)
 
@@ -150,6 +150,16 @@ async def warnings(world: World) -> None:
     for _ in range(2):
         await world.say(plain(surprise=1, idempotency_key="w"))
     await world.say(plain(occurred_at="1999-01-01T00:00:00Z"))
+
+
+async def a_sender_first_met_with_a_long_answer(world: World) -> None:
+    lane.forget()
+    await world.say(plain(occurred_at="1999-01-01T00:00:00Z"))
+    await world.say(plain(idempotency_key="first"))
+    await world.say(plain(idempotency_key="first"))
+    lane.forget()
+    await world.say(plain(idempotency_key="first"))
+    await world.say(plain(run_id="new"))
 
 
 async def an_unknown_workflow(world: World) -> None:
@@ -323,6 +333,7 @@ def kept(tenant: Tenant) -> list[Any]:
         (without_a_key, 4),
         (a_key_for_other_content, 2),
         (warnings, 0),
+        (a_sender_first_met_with_a_long_answer, 2),
         (an_unknown_workflow, 1),
         (other_letters, 4),
         (a_long_correlation_id, 1),
