@@ -126,7 +126,7 @@
     // Not a key of a single letter, and wanted from inside a field too.
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
-      if (input()) dialog.close();
+      if (dialog.open && input()) dialog.close();
       else open();
       return;
     }

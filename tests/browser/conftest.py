@@ -80,11 +80,17 @@ class Opened:
         page = context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
         page.on("console", self._hear)
+        page.on("request", self._see)
         return page
 
     def close(self) -> None:
         for context in self._contexts:
             context.close()
+
+    def _see(self, request: Any) -> None:
+        """Nobody else's host is ever asked for anything."""
+        if not request.url.startswith((self._origin, "data:", "blob:", "about:")):
+            self.complaints.append(f"asked {request.url}")
 
     def _hear(self, message: Any) -> None:
         """Refusals by the content security policy arrive here, and errors of htmx and of ours."""

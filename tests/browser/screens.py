@@ -25,7 +25,7 @@ HOME = Path(__file__).parents[2]
 SCREENS = HOME / "docs" / "screens"
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-# 64 colours: a quarter of the size, by the browser that took the picture
+# 112 colours: a third of the size, by the browser that took the picture
 PALETTE = Path(__file__).with_name("palette.js").read_text()
 SIZES = {"1440": (1440, 900), "390": (390, 844)}
 THEMES = ("light", "dark")

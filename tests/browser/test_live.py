@@ -60,6 +60,37 @@ def test_new_incidents_wait_behind_a_pill_and_move_nothing(cast: World, desk: Pa
     assert desk.evaluate("window.isSamePage") is True
 
 
+def test_a_storm_moves_the_rows_under_the_hand_and_the_cursor_by_nothing(
+    cast: World, desk: Page
+) -> None:
+    for name in ("receipts", "refunds"):
+        report(cast.acme, workflow=name, error_code=name, runs=[name])
+    desk.reload()
+    expect(desk.locator("#live")).to_have_attribute("data-state", "on")
+    desk.locator(".row .title").nth(2).focus()
+    desk.locator(".row").nth(1).hover()
+    desk.evaluate(
+        """() => {
+          const rows = [...document.querySelectorAll(".row")];
+          const tops = () => rows.map((row) => row.getBoundingClientRect().top);
+          const before = tops();
+          window.moved = 0;
+          const look = () => {
+            tops().forEach((top, at) => { window.moved = Math.max(window.moved, Math.abs(top - before[at])); });
+            requestAnimationFrame(look);
+          };
+          look();
+        }"""
+    )
+    for number in range(12):
+        report(
+            cast.acme, workflow=f"storm-{number}", error_code=f"s_{number}", runs=[f"s-{number}"]
+        )
+    expect(desk.locator("#show-new")).to_contain_text("12 new, show")
+    assert desk.evaluate("window.moved") == 0
+    expect(desk.locator(".row .title").nth(2)).to_be_focused()
+
+
 def test_what_does_not_fit_the_filter_is_not_announced(cast: World, sign_in: SignIn) -> None:
     report(cast.acme, runs=["run-1"])
     page = sign_in(cast.alice)

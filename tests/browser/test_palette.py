@@ -16,7 +16,10 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 def desk(cast: World, sign_in: SignIn) -> Page:
     for number in range(6):
         report(
-            cast.acme, workflow=f"flow-{number}", error_code=f"code_{number}", runs=[f"r-{number}"]
+            cast.acme,
+            workflow=f"flow-{number}",
+            error_code=f"flow_{number}_failed",
+            runs=[f"r-{number}"],
         )
     page = sign_in(cast.alice)
     page.add_init_script(path=AXE)
