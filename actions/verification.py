@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from actions import lifecycle, planning
+from actions import ladder, lifecycle, planning
 from actions.lifecycle import Change
 from actions.models import Action
 from actions.states import ASKS_WORKFLOW, ActionType, Status, Verification
@@ -89,6 +89,7 @@ def _not_verified(action: Action, run: Run, *, now: datetime) -> None:
     if action.action_type == ActionType.RETRY:
         # Nothing is under way for it any more, and a page that said so would be believed.
         move_run(action, RunState.RETRY_SCHEDULED, RunState.FAILED)
+        ladder.lose(action, incident, now=now)
 
 
 def _why_not(action: Action, run: Run) -> str:

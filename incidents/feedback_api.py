@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from awfdrs_site.lib import clock
 from awfdrs_site.lib.problems import Problem
 from incidents import keeping, labels, reliability, track_record
-from incidents.api import OneIncident
+from incidents.api import OneIncident, refusals
 from incidents.labels import NothingDecided
 from incidents.serializers import IncidentSerializer
 from safety.rulefields import CATEGORIES
@@ -78,7 +78,8 @@ class IncidentCategory(OneIncident):
     @extend_schema(request=CategoryBody, responses=IncidentSerializer)
     def post(self, request: Request, pk: UUID) -> Response:
         name = self.body(CategoryBody)["category"]
-        self.refuse_stale()
+        with refusals():
+            self.refuse_stale()
         row = keeping.locked(self.subject)
         labels.confirm(row, name, by=self.caller.actor, now=clock.now())
         return self.wrote(IncidentSerializer(self.find(pk=pk)).data)
@@ -90,7 +91,8 @@ class IncidentFixed(OneIncident):
     @extend_schema(request=FixBody, responses=IncidentSerializer)
     def post(self, request: Request, pk: UUID) -> Response:
         said = self.body(FixBody)
-        self.refuse_stale()
+        with refusals():
+            self.refuse_stale()
         try:
             labels.mark(keeping.locked(self.subject), **said, by=self.caller.actor, now=clock.now())
         except NothingDecided as refused:

@@ -72,7 +72,7 @@ def of(incident: Incident) -> Record:
 
 
 def _counted(incident: Incident) -> list[Any]:
-    asked = {
+    asked: dict[str, Any] = {
         "tenant": incident.tenant_id,
         "category": incident.category,
         "incident": incident.pk,

@@ -1,5 +1,6 @@
 """The only place that words rules for the console: values in force, rules in short, versions of one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
@@ -75,6 +76,26 @@ class RulePage:
     sets: tuple[tuple[str, str], ...]
     versions: tuple[VersionLine, ...]
     is_cut: bool
+
+
+@dataclass(frozen=True)
+class Earned:
+    """How far the rule's retries go by themselves; `offers` is the step that is offered, empty for none."""
+
+    mode: str
+    says: str
+    offers: str
+    promote_url: str
+
+
+@dataclass(frozen=True)
+class RulesAbove:
+    """What the layer above knows of a rule: the routes pass it in."""
+
+    earned: Callable[[UUID, str, str], Earned] | None = None
+
+
+NOTHING_ABOVE = RulesAbove()
 
 
 def url_of(scope: str, target: str) -> str:

@@ -14,14 +14,17 @@ from awfdrs_site.lib.problems import Problem
 from safety import rule_pages, rule_texts, rules
 from safety.models import RuleOverride
 from safety.rule_forms import AskedForm, ChangeForm
+from safety.rule_pages import NOTHING_ABOVE, RulesAbove
 from safety.rulefields import SCOPES, ValuesRefused
 from safety.rules import RuleMoved
 from tenants.access import TenantRequest, requires
 
+UNREADABLE = HTTPStatus.UNPROCESSABLE_ENTITY
+
 
 @require_safe
 @requires("view")
-def in_force(request: TenantRequest) -> HttpResponse:
+def in_force(request: TenantRequest, above: RulesAbove = NOTHING_ABOVE) -> HttpResponse:
     tenant_id = request.tenant.id
     form = AskedForm({"category": "unknown"} | request.GET.dict(), tenant_id=tenant_id)
     if not form.is_valid():  # values of another question would be believed
@@ -37,19 +40,21 @@ def in_force(request: TenantRequest) -> HttpResponse:
 
 @require_safe
 @requires("view")
-def versions(request: TenantRequest, scope: str, target: str = "") -> HttpResponse:
+def versions(
+    request: TenantRequest, scope: str, target: str = "", above: RulesAbove = NOTHING_ABOVE
+) -> HttpResponse:
     _demand(scope, target)
-    return _rule(request, scope, target)
+    return _rule(request, scope, target, above=above)
 
 
 @require_POST
 @requires("configure")
-def change(request: TenantRequest) -> HttpResponse:
+def change(request: TenantRequest, above: RulesAbove = NOTHING_ABOVE) -> HttpResponse:
     scope, target = request.POST.get("scope", ""), request.POST.get("target", "")
     _demand(scope, target)
     form = ChangeForm(request.POST, scope=scope)
     if not form.is_valid():
-        return _rule(request, scope, target, form=form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+        return _rule(request, scope, target, above=above, form=form, status=UNREADABLE)
     newest = rules.versions(request.tenant.id, scope=scope, target=target).first()
     try:
         made = rules.override(
@@ -64,22 +69,22 @@ def change(request: TenantRequest) -> HttpResponse:
         )
     except ValuesRefused as refused:
         form.add_error("value", f"{refused}.")
-        return _rule(request, scope, target, form=form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+        return _rule(request, scope, target, above=above, form=form, status=UNREADABLE)
     except RuleMoved as moved:
         form.add_error(None, str(moved))
-        return _rule(request, scope, target, form=form, status=HTTPStatus.CONFLICT)
+        return _rule(request, scope, target, above=above, form=form, status=HTTPStatus.CONFLICT)
     return _saved(request, made)
 
 
 @require_POST
 @requires("configure")
-def revert(request: TenantRequest, pk: UUID) -> HttpResponse:
+def revert(request: TenantRequest, pk: UUID, above: RulesAbove = NOTHING_ABOVE) -> HttpResponse:
     row = get_object_or_404(RuleOverride.objects.for_tenant(request.tenant), pk=pk)
     try:
         made = rules.revert(row, by=request.caller.actor, now=clock.now())
     except (RuleMoved, ValuesRefused) as refused:
-        conflict = HTTPStatus.CONFLICT
-        return _rule(request, row.scope, row.target, refused=str(refused), status=conflict)
+        said: dict[str, Any] = {"refused": str(refused), "status": HTTPStatus.CONFLICT}
+        return _rule(request, row.scope, row.target, above=above, **said)
     return _saved(request, made)
 
 
@@ -104,6 +109,7 @@ def _rule(
     scope: str,
     target: str,
     *,
+    above: RulesAbove,
     form: ChangeForm | None = None,
     refused: str = "",
     status: int = HTTPStatus.OK,
@@ -116,6 +122,7 @@ def _rule(
         "rule": page,
         "form": (form or ChangeForm(scope=scope)) if may_change else None,
         "refused": refused,
+        "earned": above.earned(request.tenant.id, scope, target) if above.earned else None,
     }
     return render(request, "safety/rule.html", _page(context), status=status)
 
