@@ -27,13 +27,13 @@ class PlainDoor(APIView):
         caller = request._request.caller  # type: ignore[attr-defined]
         with scoping.bound(caller.tenant.id) as now:
             mine = Workflow.objects.for_tenant(caller.tenant.id)
-            given = {"run_ref": request.data["run_id"]} | request.data
-            serializer = PlainSerializer(data=given)
+            body: dict[str, Any] = dict(request.data)
+            serializer = PlainSerializer(data={"run_ref": body["run_id"]} | body)
             serializer.is_valid(raise_exception=True)
             made: Any = serializer.save(
                 id=uuid7(now),
                 tenant_id=caller.tenant.id,
-                workflow=mine.get(slug=request.data["workflow"]),
+                workflow=mine.get(slug=body["workflow"]),
                 received_at=now,
                 schema_version="1.0.0",
                 correlation_id="plain",

@@ -7,6 +7,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ async def _send(web: Web, request: bytes, left: Iterator[int], told: Counter[obj
             break
 
 
-async def _kill(web: Web, sending: asyncio.Future[object]) -> int:
+async def _kill(web: Web, sending: asyncio.Future[Any]) -> int:
     n_killed = 0
     while not sending.done():
         await asyncio.sleep(BETWEEN_KILLS_SECONDS)
