@@ -87,7 +87,7 @@ bench-actions: $(INSTALLED) ## a thousand retries due at once, and what a claim 
 bench-walls: $(INSTALLED) ## what row-level security costs hot reads, beside the same reads without it
 	@$(ALONE) $(PYTHON) -m tests.bench.walls $(ARGS)
 
-mutants: $(INSTALLED) ## the product broken on purpose in a copy of the commit: the tests have to notice, minutes long
+mutants: $(INSTALLED) ## the product broken on purpose in a copy of the tree: the tests have to notice, minutes long
 	@$(ALONE) $(PYTHON) -m tests.security.mutants $(ARGS)
 
 screens: $(INSTALLED) browser ## a picture of every page, light and dark, wide and narrow, into docs/screens

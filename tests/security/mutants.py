@@ -1,4 +1,4 @@
-"""The only place that breaks the product on purpose: each security mutant in a copy of the commit, under its tests.
+"""The only place that breaks the product on purpose: each security mutant in a copy of the tree, under its tests.
 
 python -m tests.security.mutants [words of a name …]
 """
@@ -41,8 +41,12 @@ def main(words: list[str]) -> int:
 
 
 def _copied(directory: Path) -> Path:
-    """What is committed, without what somebody is working on."""
-    packed = subprocess.run(["git", "archive", "HEAD"], check=True, capture_output=True).stdout
+    """What git knows and what it is about to know; never what it ignores."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, check=True, capture_output=True).stdout
+    there = b"\0".join(name for name in names.split(b"\0") if name and Path(name.decode()).exists())
+    packing = ["tar", "-c", "--null", "-T", "-"]
+    packed = subprocess.run(packing, check=True, capture_output=True, input=there).stdout
     subprocess.run(["tar", "-x", "-C", directory], check=True, input=packed)
     return directory
 
