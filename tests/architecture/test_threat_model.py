@@ -14,7 +14,9 @@ def test_every_test_that_the_threat_model_names_is_there() -> None:
     for file, name in NAMED.findall(PAGE):
         path = ROOT / file
         functions = [
-            n.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)
+            n.name
+            for n in ast.walk(ast.parse(path.read_text()))
+            if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
         ]
         if name not in functions:
             missing.append(f"{file}::{name}")
