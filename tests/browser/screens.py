@@ -143,7 +143,8 @@ def _password(running: "subprocess.Popen[str]") -> str:
     assert running.stdout is not None
     for line in running.stdout:
         if line.startswith("password: "):
-            return line.removeprefix("password: ").strip()
+            password: str = line.removeprefix("password: ").strip()
+            return password
     raise SystemExit("the stack did not start")
 
 

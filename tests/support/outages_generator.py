@@ -1,4 +1,4 @@
-"""Makes outages whose cause is known, as the events a tenant would send: seeded, and told nothing of what the engine knows."""
+"""Makes outages whose cause is known, as a tenant would report them: seeded, and told nothing of the engine."""
 
 import random
 from collections.abc import Callable
