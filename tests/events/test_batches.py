@@ -105,7 +105,9 @@ def test_a_bomb_is_given_up_at_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"no gzip", gzip.compress(b"{}")[:-5], gzip.compress(b"{}") + b"x"]
+    "raw",
+    [b"no gzip", gzip.compress(b"{}")[:-5], gzip.compress(b"{}") + b"x"],
+    ids=["another format", "cut off", "more behind it"],
 )
 def test_what_is_no_whole_gzip_is_refused(raw: bytes) -> None:
     with pytest.raises(Problem) as refusal:
