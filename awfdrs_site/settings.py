@@ -389,6 +389,7 @@ SPECTACULAR_SETTINGS = {
         "RunState": "incidents.states.RunState",
         "ApprovalStatus": "actions.states.ApprovalStatus",
         "DeliveryStatus": "actions.states.DeliveryStatus",
+        "DecisionKind": "incidents.states.DecisionKind",
         "SwitchScope": "safety.states.SwitchScope",
         "StoppedScope": ["global", "tenant", "workflow", "vendor", "action_type"],
         "EventStatus": ["accepted"],

@@ -1,7 +1,7 @@
 """The only way an event is stored: one `store()` for every door, one statement for any number of events."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -146,9 +146,14 @@ def _store(
         if dry_run:
             transaction.set_rollback(True)
         elif created:
-            transaction.on_commit(lambda: events_stored.send(None, event_ids=sorted(created)))
+            transaction.on_commit(lambda: tell_stored(created))
     failpoint("ingest.after_commit")
     return verdicts
+
+
+def tell_stored(event_ids: Iterable[UUID]) -> None:
+    """Nudge whoever digests, once these are committed."""
+    events_stored.send(None, event_ids=sorted(event_ids))
 
 
 def _insert(rows: list[dict[str, Any]]) -> set[UUID]:

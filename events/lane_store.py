@@ -19,7 +19,6 @@ from awfdrs_site.lib.problems import Problem
 from events import answering, conservation, ingest
 from events.conservation import Tally
 from events.ingest import Submission
-from events.signals import events_stored
 from events.validation import IncomingEvent, differing_fields
 from tenants import auth
 from tenants.access import Caller
@@ -126,7 +125,7 @@ async def store(
     await _commit(connection, arrivals, found, now=now)
     failpoint("ingest.after_commit")
     if fresh:
-        events_stored.send(None, event_ids=sorted(map(UUID, fresh)))
+        ingest.tell_stored(map(UUID, fresh))
     _measure(arrivals, rows, found)
     return found
 

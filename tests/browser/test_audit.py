@@ -47,7 +47,7 @@ def test_it_is_filtered_and_taken_along_without_javascript(
 ) -> None:
     page = sign_in(cast.ann, java_script_enabled=False)
     page.goto("/audit/")
-    page.get_by_label("Who").fill("alice")
+    page.get_by_label("Who").fill(acting(cast.alice).label)
     page.get_by_role("button", name="Apply").click()
     expect(page.locator("tr.row")).to_have_count(1)
     expect(page.get_by_text("closed → open")).to_be_visible()

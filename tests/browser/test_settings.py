@@ -64,7 +64,7 @@ def test_the_second_step_is_set_up_and_used_without_javascript(
     _enter(page)
     page.get_by_label("Code", exact=True).fill(_code(secret, ahead=1))
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Incidents", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="Overview", exact=True)).to_be_visible()
 
 
 def _enter(page: Page) -> None:

@@ -99,4 +99,4 @@ def test_theme_and_tenant(desk: Page) -> None:
     desk.locator(".tenant summary").click()
     desk.get_by_role("link", name="Switch tenant").click()
     desk.get_by_role("button", name="Acme").click()
-    expect(desk.locator("h1")).to_have_text("Incidents")
+    expect(desk.locator("h1")).to_have_text("Overview")

@@ -134,7 +134,7 @@ def test_the_nearest_come_first_with_what_differs(acme: Tenant, near: dict[str, 
     with scoping.bound(acme.pk), CaptureQueriesContext(connection) as asked:
         found = evidence.nearest(here)
     assert list(found) == [close.pk, far.pk]
-    assert len(asked) == 2
+    assert len(asked) == 3
     assert found[close.pk].same == ("workflow", "code")
     differs = found[close.pk].different[0]
     assert (differs.component, differs.here, differs.there) == (

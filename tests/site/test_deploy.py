@@ -57,7 +57,7 @@ def containers() -> Iterator[dict[str, Any]]:
 def settings_read() -> set[str]:
     """Every name that settings ask the environment for."""
     source = (ROOT / "awfdrs_site" / "settings.py").read_text()
-    asked = r'(?:env\.\w+|_whole|_flag|_share|_networks)\(\s*"([A-Z_]+)"'
+    asked = r'(?:env\.\w+|_whole|_flag|_share|_networks|_key_ring)\(\s*"([A-Z_]+)"'
     return set(re.findall(asked, source))
 
 

@@ -34,7 +34,12 @@ PLANTED = "hunter2-planted"
 @pytest.fixture(autouse=True)
 def nothing_noted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(poller, "close_old_connections", lambda: None)  # the test's is one
+    _forget()
     yield
+    _forget()
+
+
+def _forget() -> None:
     failures.taken()
     failures._noted.clear()
 

@@ -56,12 +56,13 @@ class Command(BaseCommand):
 
 
 def _one(decision_id: UUID, with_current: bool) -> Iterator[Replayed]:
-    with scoping.platform():
-        decision = Decision.objects.filter(pk=decision_id).first()
-    if decision is None:
+    found = scoping.found("select tenant_id from incidents_decision where id = %s", [decision_id])
+    if not found:
         raise CommandError(f"There is no decision {decision_id}.")
-    with scoping.bound(decision.tenant_id):
-        known = rules.overrides(decision.tenant_id)
+    ((tenant_id,),) = found
+    with scoping.bound(tenant_id):
+        decision = Decision.objects.for_tenant(tenant_id).get(pk=decision_id)
+        known = rules.overrides(tenant_id)
     yield replay.replay(decision, known, with_current=with_current)
 
 
