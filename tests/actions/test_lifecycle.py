@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from actions import lifecycle, voting
 from actions.lifecycle import ActionRefused, Change
@@ -194,3 +196,9 @@ def test_of_many_moved_at_once_one_that_may_not_move_stops_all(acme: Tenant) -> 
         assert stored(waiting).status == Status.AWAITING_APPROVAL
         assert stored(done).status == Status.COMPLETED
     assert journal_of(acme) == []
+
+
+def test_nothing_to_store_asks_nobody(acme: Tenant) -> None:
+    with bound(acme.pk) as now, CaptureQueriesContext(connection) as asked:
+        lifecycle.save_all({}, by=ALICE, now=now)
+    assert len(asked) == 0
