@@ -8,10 +8,9 @@ from uuid import UUID
 
 from django.db import connection
 
-from actions import escalation_plans, outbox
+from actions import escalation_plans
 from actions.ground import Ground
 from actions.models import Action
-from actions.states import DeliveryKind
 from incidents.models import Incident
 from safety import blast_radius, gate
 from safety.blast_radius import Rule, Standing
@@ -159,14 +158,11 @@ def _tell(row: RulePause, incident: Incident, *, now: datetime) -> None:
         "Its retries wait for approval from now on. When it is right to go on by itself, an admin resumes it in the"
         " administration under Rule pauses; when it is not, change the rule first.\n"
     )
-    for person in escalation_plans.everybody(tenant_id=row.tenant_id):
-        outbox.tell(
-            tenant_id=row.tenant_id,
-            kind=DeliveryKind.NOTICE,
-            target=person,
-            subject=f"Rule paused: {row.rule}",
-            text=text,
-            dedupe_key=f"rule paused:{row.pk}:{person.pk}",
-            incident=incident,
-            now=now,
-        )
+    escalation_plans.tell_everybody(
+        tenant_id=row.tenant_id,
+        subject=f"Rule paused: {row.rule}",
+        text=text,
+        dedupe_key=f"rule paused:{row.pk}",
+        incident=incident,
+        now=now,
+    )

@@ -11,6 +11,7 @@ from actions.executors import controls
 from actions.models import Action
 from actions.planning import create_once
 from actions.states import REVERSIBLE, ActionType, Status
+from incidents import keeping
 from incidents import lifecycle as incident_lifecycle
 from incidents.models import Incident
 from incidents.states import Status as IncidentStatus
@@ -88,7 +89,7 @@ def _begin_reversal(action: Action, *, reason: str, by: Actor, now: datetime) ->
 
 def _take_back(action: Action, *, reason: str, by: Actor, now: datetime) -> dict[str, Any]:
     """The incident is the machine's again and nobody else is told, if it still is as this action left it."""
-    incident = incident_lifecycle.locked(lifecycle.incident_of(action))
+    incident = keeping.locked(lifecycle.incident_of(action))
     _refuse_if_moved(action, incident)
     escalations.stop(action, now=now)
     # Its purpose is free again: what needs people later is told anew.

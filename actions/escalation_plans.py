@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db.models import Prefetch, Q
 
+from actions import outbox
 from actions.models import Channel, EscalationPolicy, EscalationStep
+from actions.states import DeliveryKind
 from incidents.models import Incident
 from incidents.states import Severity
 from tenants.models import Membership
@@ -73,6 +76,29 @@ def targets_of(step: Mapping[str, Any], *, tenant_id: UUID) -> list[Channel | Us
 
 def everybody(*, tenant_id: UUID) -> list[Channel | User]:
     return _people(tenant_id, ~Q(role__in=ONLY_LOOK))
+
+
+def tell_everybody(
+    *,
+    tenant_id: UUID,
+    subject: str,
+    text: str,
+    dedupe_key: str,
+    incident: Incident,
+    now: datetime,
+) -> None:
+    """A notice to each who may act, once per `dedupe_key`, in the caller's transaction."""
+    for person in everybody(tenant_id=tenant_id):
+        outbox.tell(
+            tenant_id=tenant_id,
+            kind=DeliveryKind.NOTICE,
+            target=person,
+            subject=subject,
+            text=text,
+            dedupe_key=f"{dedupe_key}:{person.pk}",
+            incident=incident,
+            now=now,
+        )
 
 
 def names(targets: Iterable[Channel | User]) -> str:

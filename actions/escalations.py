@@ -16,7 +16,7 @@ from actions.models import Action, Channel, Delivery, Escalation
 from actions.states import DeliveryKind, EscalationStatus, Status
 from awfdrs_site.lib import correlation, links, sweeping
 from awfdrs_site.lib.failpoints import failpoint
-from incidents import lifecycle, storms
+from incidents import keeping, lifecycle, storms
 from incidents.models import Incident
 from incidents.states import CLOSED
 from tenants import journal, scoping
@@ -45,7 +45,7 @@ def begin(action: Action, *, now: datetime) -> Escalation:
     assert action.incident_id is not None, "an escalation is of an incident"
     mine = Incident.objects.for_tenant(action.tenant_id)
     # Two workers may begin one action: the incident's lock lets the second one see the first one's row.
-    incident = lifecycle.locked(mine.get(pk=action.incident_id))
+    incident = keeping.locked(mine.get(pk=action.incident_id))
     begun: Escalation | None = (
         Escalation.objects.for_tenant(action.tenant_id).filter(action=action).first()
     )
@@ -118,7 +118,7 @@ def _advance_one(tenant_id: UUID, escalation_id: UUID) -> None:
         if escalation is None:
             return
         with correlation.correlated(escalation.action.correlation_id):
-            _advance(escalation, lifecycle.locked(escalation.incident), now=now)
+            _advance(escalation, keeping.locked(escalation.incident), now=now)
         failpoint("escalation.before_commit")
 
 

@@ -13,9 +13,9 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
-from actions import escalation_plans, outbox
+from actions import escalation_plans
 from actions.models import Action
-from actions.states import ActionType, DeliveryKind, Verification
+from actions.states import ActionType, Verification
 from incidents import decisions
 from incidents.analysis import recommend
 from incidents.analysis.recommend import Tally
@@ -190,14 +190,11 @@ def _tell(row: RuleOverride, incident: Incident, *, now: datetime) -> None:
         f"Retries by the rule for {title} wait for approval from now on: version {row.version} of it says so. "
         f"When {ENOUGH} are verified again, the step back is offered on the page of the rule.\n"
     )
-    for person in escalation_plans.everybody(tenant_id=row.tenant_id):
-        outbox.tell(
-            tenant_id=row.tenant_id,
-            kind=DeliveryKind.NOTICE,
-            target=person,
-            subject=f"Retries wait for approval: rule for {title}",
-            text=text,
-            dedupe_key=f"demoted:{row.pk}:{person.pk}",
-            incident=incident,
-            now=now,
-        )
+    escalation_plans.tell_everybody(
+        tenant_id=row.tenant_id,
+        subject=f"Retries wait for approval: rule for {title}",
+        text=text,
+        dedupe_key=f"demoted:{row.pk}",
+        incident=incident,
+        now=now,
+    )

@@ -10,7 +10,7 @@ from actions.models import Action
 from actions.states import ActionType, Status
 from actions.terms import policy_of as policy_of
 from awfdrs_site.lib import correlation, sweeping
-from incidents import aliases, decisions, storms
+from incidents import aliases, decisions, keeping, storms
 from incidents import lifecycle as incident_lifecycle
 from incidents.models import Decision, Incident, Run
 from incidents.querysets import RunQuerySet
@@ -73,7 +73,7 @@ def escalation(
 
     Part of a storm, it only changes its status: people are told once, by the storm.
     """
-    incident = incident_lifecycle.locked(incident)
+    incident = keeping.locked(incident)
     if incident.status in OPEN:
         incident = incident_lifecycle.escalate(incident, by=SYSTEM, now=now, reason=reason)
     storm = storms.shelter_of(incident)

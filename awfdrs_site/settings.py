@@ -1,6 +1,5 @@
 """The only place that reads the environment: every setting of docs/operations.md, checked at start."""
 
-import base64
 import ipaddress
 import re
 from datetime import timedelta
@@ -11,6 +10,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from awfdrs_site import embedded
+from awfdrs_site.lib import keyrings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -46,13 +46,8 @@ def _share(name: str, default: float) -> float:
 def _key_ring(name: str, default: str = "") -> str:
     """One or more keys, separated by commas; the value is never shown."""
     text: str = env.str(name, default=default)
-    for encoded in filter(None, text.split(",")):
-        try:
-            size = len(base64.b64decode(encoded.strip(), altchars=b"-_", validate=True))
-        except ValueError:
-            size = 0
-        if size != 32:
-            raise ImproperlyConfigured(f"{name} must be 32 random bytes in URL-safe base64.")
+    wrong = f"{name} must be {keyrings.KEY_BYTES} random bytes in URL-safe base64."
+    keyrings.read(filter(None, text.split(",")), otherwise=wrong)
     return text
 
 

@@ -29,37 +29,18 @@ _ENTER = f"""
 select set_config('role', '{PIPELINE}', true), set_config('awf.tenant', '', true), awf_now() as now, prefix, found.*
 from unnest(%s::text[]) prefix left join lateral awf_api_key(prefix) found on true
 """  # noqa: S608  # of constants
-# As in `ingest`; what names no workflow of its tenant is left to that door, which may register one.
-_STORE = """
-with given as (
-  select * from json_to_recordset(%s::json) as given (
-    id uuid, tenant_id uuid, workflow_id uuid, workflow_slug text, event_type text, payload jsonb,
-    occurred_at timestamptz, received_at timestamptz, run_ref text, schema_version text, extra jsonb,
-    vendor_name text, correlation_id text, key_hash text, field_digests jsonb, warnings jsonb)
-), known as materialized (
+# What names no workflow of its tenant is left to that door, which may register one.
+_KNOWN = """, known as materialized (
   select given.*, coalesce(named.id, numbered.id) as workflow
   from given
   left join tenants_workflow named on named.tenant_id = given.tenant_id and named.slug = given.workflow_slug
   left join tenants_workflow numbered on numbered.tenant_id = given.tenant_id and numbered.id = given.workflow_id
-), owned as (
-  insert into events_eventkey (tenant_id, key_hash, event_id, field_digests, correlation_id, warnings)
-  select tenant_id, decode(key_hash, 'hex'), id, field_digests, correlation_id, warnings
-  from known where workflow is not null order by tenant_id, key_hash
-  on conflict do nothing
-  returning event_id
-), stored as (
-  insert into events_event (id, tenant_id, workflow_id, event_type, payload, occurred_at, received_at, run_ref,
-                            schema_version, extra, vendor_name, correlation_id)
-  select id, tenant_id, workflow, event_type, payload, occurred_at, received_at, run_ref,
-         schema_version, extra, vendor_name, correlation_id
-  from known join owned on owned.event_id = known.id
-), pending as (
-  insert into events_pendingevent (id, tenant_id, received_at, attempts)
-  select id, tenant_id, received_at, 0 from known join owned on owned.event_id = known.id
-)
+)"""
+_STORE = f"""
+{ingest.storing(rows="known", workflow="workflow", also=_KNOWN)}
 select known.id::text, owned.event_id is not null from known left join owned on owned.event_id = known.id
 where workflow is not null
-"""
+"""  # noqa: S608  # of constants
 _REPLAYED = """
 select tenant_id, encode(key_hash, 'hex'), event_id::text, field_digests, correlation_id, warnings
 from events_eventkey where (tenant_id, key_hash) in (select * from unnest(%s::uuid[], %s::bytea[]))

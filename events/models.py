@@ -6,14 +6,13 @@ from django.db import models
 
 from events.count_models import IngestDelta as IngestDelta
 from events.count_models import IngestHour as IngestHour
-from events.kept_models import KeptEvent as KeptEvent
 from events.quarantine_models import QuarantinedEvent as QuarantinedEvent
 from tenants.models import Tenant, TenantKey, TenantOwned, Workflow
 from tenants.querysets import TenantQuerySet
 
 
-class Event(TenantOwned):
-    """One report, never changed. Partitioned by day on its UUIDv7 id; nothing has a foreign key to it."""
+class Reported(TenantOwned):
+    """What an event says, wherever it is kept."""
 
     workflow = TenantKey(Workflow, related_name="+")
     event_type = models.CharField(max_length=255)
@@ -27,14 +26,25 @@ class Event(TenantOwned):
     correlation_id = models.CharField(max_length=128)
 
     class Meta(TenantOwned.Meta):
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.id}"
+
+
+class Event(Reported):
+    """One report, never changed. Partitioned by day on its UUIDv7 id; nothing has a foreign key to it."""
+
+    class Meta(Reported.Meta):
         indexes: ClassVar[list[models.Index]] = [
             # the events list of a tenant, newest first, and its workflow filter
             models.Index(fields=["tenant", "-id"], name="event_by_id"),
             models.Index(fields=["tenant", "workflow", "-id"], name="event_by_workflow"),
         ]
 
-    def __str__(self) -> str:
-        return f"{self.event_type} {self.id}"
+
+class KeptEvent(Reported):
+    """A copy of an event, with its id, made before its partition was dropped: an incident is explained by it."""
 
 
 class EventKey(models.Model):

@@ -5,7 +5,7 @@ from math import ceil
 from uuid import UUID
 
 from awfdrs_site.lib import sweeping
-from incidents import lifecycle
+from incidents import keeping, lifecycle
 from incidents.models import Incident
 from tenants import scoping
 from tenants.journal import SYSTEM
@@ -30,7 +30,7 @@ def end_due(*, limit: int = SWEEP) -> int:
 
 def _end(tenant_id: UUID, incident_id: UUID) -> list[UUID]:
     with scoping.bound(tenant_id, durable=True) as now:
-        incident = lifecycle.locked(Incident.objects.for_tenant(tenant_id).get(pk=incident_id))
+        incident = keeping.locked(Incident.objects.for_tenant(tenant_id).get(pk=incident_id))
         since, until = incident.acknowledged_at, incident.acknowledged_until
         if since is None or until is None or until > now:
             return []

@@ -16,7 +16,7 @@ from incidents.labels import NothingDecided
 from incidents.models import Incident
 from incidents.presentation import calibrated
 from incidents.presentation.shapes import NOTHING_ABOVE, Above
-from incidents.views import answer, get
+from incidents.views import answer, get, said_by
 from tenants.access import TenantRequest, requires
 
 
@@ -28,7 +28,7 @@ def category(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> 
         return answer(request, incident, above, Toast("Choose one of the categories.", "bad"), 422)
     name = form.cleaned_data["category"]
     is_same = name == incident.category
-    labels.confirm(keeping.locked(incident), name, **_said(request))
+    labels.confirm(keeping.locked(incident), name, **said_by(request))
     done = "confirmed" if is_same else "corrected"
     toast = Toast(f"{incident} is {name.replace('_', ' ')}: {done}")
     return answer(request, get(request, pk), above, toast)
@@ -45,7 +45,7 @@ def fixed(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> Htt
         request,
         incident,
         above,
-        lambda row: labels.mark(row, worked=worked, note=note, **_said(request)),
+        lambda row: labels.mark(row, worked=worked, note=note, **said_by(request)),
     )
 
 
@@ -73,7 +73,3 @@ def _marked(
     except NothingDecided as refused:
         return answer(request, incident, above, Toast(str(refused), "bad"), 409)
     return answer(request, get(request, incident.pk), above, Toast(f"Noted for {incident}"))
-
-
-def _said(request: TenantRequest) -> dict[str, Any]:
-    return {"by": request.caller.actor, "now": clock.now()}

@@ -14,8 +14,6 @@ from incidents.states import ALLOWED, OPEN, UNRECOVERED, RunState, Status
 from tenants import journal
 from tenants.journal import Actor
 
-locked = keeping.locked  # the row as it is now, held until the transaction ends
-save = keeping.save
 WAKES = (Status.ESCALATED, Status.RESOLVED, Status.IGNORED)  # nobody sleeps through these
 MACHINE_DECIDES = {"decided_at", "planned_at"}  # anew, at any moment: no reason to refuse an undo
 RUNS_NAMED = 20  # in the line of an incident that gives up many; each run has a line of its own
@@ -59,32 +57,32 @@ def acknowledge(
 
     A second acknowledgement changes nothing, unless it says until when.
     """
-    incident = locked(incident)
+    incident = keeping.locked(incident)
     if incident.acknowledged_at is not None and until in (None, incident.acknowledged_until):
         return incident
     incident.acknowledged_at, incident.acknowledged_by = now, by.label
     incident.acknowledged_until = until
     ends = f"until {until.astimezone(UTC):%d %b %H:%M} UTC" if until else ""
-    return save(incident, "acknowledged", by=by, now=now, note=note, detail=ends)
+    return keeping.save(incident, "acknowledged", by=by, now=now, note=note, detail=ends)
 
 
 def end_acknowledgement(incident: Incident, *, by: Actor, now: datetime, reason: str) -> Incident:
     """Ask for a person again: nobody counts as looking at it. Quiet when nobody does."""
-    incident = locked(incident)
+    incident = keeping.locked(incident)
     if incident.acknowledged_at is None:
         return incident
     _end_acknowledgement(incident)
-    return save(incident, "acknowledgement_ended", by=by, now=now, reason=reason)
+    return keeping.save(incident, "acknowledgement_ended", by=by, now=now, reason=reason)
 
 
 def analyze(incident: Incident, *, by: Actor, now: datetime, note: str = "") -> Incident:
     """Recovery is under way, or a person has taken it."""
-    return _move(locked(incident), Status.ANALYZING, "analyzing", by=by, now=now, note=note)
+    return _move(keeping.locked(incident), Status.ANALYZING, "analyzing", by=by, now=now, note=note)
 
 
 def escalate(incident: Incident, *, by: Actor, now: datetime, reason: str) -> Incident:
     """People are needed."""
-    incident = locked(incident)
+    incident = keeping.locked(incident)
     if incident.status != Status.ESCALATED:
         incident.escalated_at, incident.escalated_reason = now, reason
     return _move(incident, Status.ESCALATED, "escalated", by=by, now=now, reason=reason)
@@ -100,7 +98,7 @@ def resolve(
     **evidence: Any,
 ) -> Incident:
     """Close it. Raises UnrecoveredRuns unless they are waived with a reason, TransitionRefused."""
-    incident = locked(incident, with_sharers=waive_unrecovered)
+    incident = keeping.locked(incident, with_sharers=waive_unrecovered)
     if incident.status == Status.RESOLVED:
         return incident  # two operators, one outcome, one journal entry
     _refuse_unless_allowed(incident, Status.RESOLVED)
@@ -116,7 +114,7 @@ def resolve(
 
 def ignore(incident: Incident, *, by: Actor, now: datetime, reason: str) -> Incident:
     """Not a problem: later events of its signature are counted here and open nothing."""
-    return _move(locked(incident), Status.IGNORED, "ignored", by=by, now=now, reason=reason)
+    return _move(keeping.locked(incident), Status.IGNORED, "ignored", by=by, now=now, reason=reason)
 
 
 def reopen(
@@ -126,7 +124,7 @@ def reopen(
 
     Raises TransitionRefused also when another incident of the signature is open already.
     """
-    incident = locked(incident)
+    incident = keeping.locked(incident)
     if incident.status in OPEN:
         return incident
     if incident.merged_into is not None:
@@ -152,7 +150,7 @@ def merge_into(
     incident.resolved_reason = f"Merged into {target}."
     into = {"into": str(target), "incident": str(target.pk)}
     after = str(Status.RESOLVED)
-    return save(
+    return keeping.save(
         incident, "merged_into", by=by, now=now, before=before, after=after, **into, **detail
     )
 
@@ -167,7 +165,9 @@ def split_off(
         incident.status = Status.DETECTED
     of = {"from": str(source), "incident": str(source.pk)}
     after = str(incident.status)
-    return save(incident, "split_off", by=by, now=now, before=before, after=after, **of, **detail)
+    return keeping.save(
+        incident, "split_off", by=by, now=now, before=before, after=after, **of, **detail
+    )
 
 
 def restore(
@@ -185,7 +185,7 @@ def restore(
     `before` and `after` are snapshots; `taken` are signatures that another open incident has. Raises
     ChangedSince when any field that the verb changed has been changed again.
     """
-    incident = locked(incident)
+    incident = keeping.locked(incident)
     changed = {name: said for name, said in before.items() if said != after[name]}
     current = keeping.snapshot(incident)
     for name in changed.keys() - MACHINE_DECIDES:
@@ -196,7 +196,7 @@ def restore(
         raise ChangedSince(f"Another incident of {incident}'s failure is open by now.")
     keeping.put_back(incident, changed)
     states = {"before": after["status"], "after": str(incident.status)}
-    return save(incident, "undone", by=by, now=now, detail=verb.replace("_", " "), **states)
+    return keeping.save(incident, "undone", by=by, now=now, detail=verb.replace("_", " "), **states)
 
 
 def move(
@@ -211,7 +211,7 @@ def move(
     waive_unrecovered: bool = False,
 ) -> Incident:
     """The move that `PATCH …/status` asks for. Raises StaleVersion, then what the verb raises."""
-    incident = locked(incident, with_sharers=waive_unrecovered)
+    incident = keeping.locked(incident, with_sharers=waive_unrecovered)
     if version is not None and version != incident.version:
         raise StaleVersion(incident)
     if incident.status == status:
@@ -249,7 +249,7 @@ def waive(run: Run, *, by: Actor, now: datetime, reason: str) -> Run:
     journal.record(current, "waived", by=by, at=now, reason=reason, run=current.run_id)
     for incident in held:
         incident.unrecovered_runs -= 1
-        save(incident, "run_waived", by=by, now=now, run=current.run_id, reason=reason)
+        keeping.save(incident, "run_waived", by=by, now=now, run=current.run_id, reason=reason)
     return current
 
 
@@ -274,7 +274,7 @@ def _waive_all(runs: Sequence[Run], *, by: Actor, now: datetime, reason: str) ->
         incident.unrecovered_runs -= len(given_up)
         named = ", ".join(given_up[:RUNS_NAMED])
         count = len(given_up)
-        save(incident, "run_waived", by=by, now=now, run=named, runs=count, reason=reason)
+        keeping.save(incident, "run_waived", by=by, now=now, run=named, runs=count, reason=reason)
 
 
 def _unrecovered(incident: Incident) -> list[Run]:
@@ -307,7 +307,7 @@ def _move(
     before, incident.status = incident.status, status
     if status in WAKES:
         incident.snoozed_until = incident.snooze = None
-    return save(incident, verb, by=by, now=now, before=before, after=str(status), **detail)
+    return keeping.save(incident, verb, by=by, now=now, before=before, after=str(status), **detail)
 
 
 def _refuse_unless_allowed(incident: Incident, status: str) -> None:

@@ -16,6 +16,7 @@ from incidents.lifecycle import TransitionRefused
 from incidents.merging import MergeRefused, NotGroupedHere
 from incidents.models import Incident
 from incidents.presentation.shapes import NOTHING_ABOVE, Above
+from incidents.views import said_by
 from tenants.access import TenantRequest, requires
 
 
@@ -29,7 +30,7 @@ def merge(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> Htt
     if not form.is_valid():
         return _merge_page(request, incident, form, status=422)
     others = form.cleaned_data["incidents"]
-    said = {"by": request.caller.actor, "now": clock.now(), "reason": form.cleaned_data["reason"]}
+    said = said_by(request) | {"reason": form.cleaned_data["reason"]}
     try:
         merging.merge(incident, [other.pk for other in others], **said)
     except (MergeRefused, TransitionRefused) as refused:
@@ -52,7 +53,7 @@ def split(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> Htt
 
 
 def _split(request: TenantRequest, incident: Incident, asked: dict[str, Any]) -> Toast:
-    said = {"by": request.caller.actor, "now": clock.now(), "reason": asked["reason"]}
+    said = said_by(request) | {"reason": asked["reason"]}
     try:
         merging.split(incident, [asked["signature"]], **said)
     except (NotGroupedHere, TransitionRefused) as refused:

@@ -9,7 +9,7 @@ from django.db.models.functions import Cast
 
 from awfdrs_site.lib import sweeping
 from awfdrs_site.lib.ids import made_at
-from incidents import lifecycle
+from incidents import keeping, lifecycle
 from incidents.models import Incident, Run
 from incidents.querysets import RunQuerySet
 from incidents.states import OPEN, RunState
@@ -83,7 +83,7 @@ def _resolve(tenant_id: UUID, incident_id: UUID, has_open_actions: HasOpenAction
     with scoping.bound(tenant_id, durable=True) as now:
         mine = Incident.objects.for_tenant(tenant_id).select_related("workflow")
         minutes = mine.get(pk=incident_id).workflow.quiet_minutes
-        incident = lifecycle.locked(mine.get(pk=incident_id), with_sharers=True)
+        incident = keeping.locked(mine.get(pk=incident_id), with_sharers=True)
         if minutes is None or not _is_quiet(incident, minutes, now=now):
             return []
         if has_open_actions(tenant_id, incident_id):

@@ -19,7 +19,7 @@ from incidents.presentation.shapes import NOTHING_ABOVE, Above
 from incidents.snoozing import SnoozeRefused
 from incidents.triage_forms import PRESETS, AssignForm, NoteForm, SnoozeForm, WakeForm
 from incidents.undo import NothingToUndo
-from incidents.views import answer, get, undo_url
+from incidents.views import answer, get, said_by, undo_url
 from tenants.access import TenantRequest, requires
 
 PAGE = ("GET", "HEAD", "POST")
@@ -33,7 +33,7 @@ def assign(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> Ht
     form = AssignForm(given, tenant_id=request.tenant.id, me=request.caller.user_id)
     if given is None:
         return _page(request, "assign", incident, form)
-    said = _said(request)
+    said = said_by(request)
     if not form.is_valid():
         return _page(request, "assign", incident, form, status=422)
     to = form.cleaned_data["assignee"]
@@ -51,7 +51,7 @@ def snooze(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> Ht
     incident, now = get(request, pk), clock.now()
     if request.method != "POST":
         return _page(request, "snooze", incident, SnoozeForm(now=now))
-    form, said = SnoozeForm(request.POST, now=now), _said(request)
+    form, said = SnoozeForm(request.POST, now=now), said_by(request)
     if not form.is_valid():
         return _page(request, "snooze", incident, form, status=422)
     terms, note = form.cleaned_data["terms"], form.cleaned_data["note"]
@@ -73,7 +73,7 @@ def snooze(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> Ht
 @require_POST
 @requires("snooze")
 def wake(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> HttpResponse:
-    incident, form, said = get(request, pk), WakeForm(request.POST), _said(request)
+    incident, form, said = get(request, pk), WakeForm(request.POST), said_by(request)
     reason = form.cleaned_data["reason"] if form.is_valid() else ""
     done = undo.remembered(
         incident, "wake", lambda row: snoozing.wake(row, reason=reason, **said), **said
@@ -89,7 +89,7 @@ def comment(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> H
     if not form.is_valid():
         toast = Toast("Write something, in at most 4,000 characters.", "bad")
         return answer(request, incident, above, toast, 422)
-    notes.comment(incident, note=form.cleaned_data["note"], **_said(request))
+    notes.comment(incident, note=form.cleaned_data["note"], **said_by(request))
     return answer(request, get(request, pk), above, Toast("Noted"))
 
 
@@ -97,7 +97,7 @@ def comment(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> H
 @requires("undo")
 def undo_steps(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpResponse:
     """What can be taken back, for the command palette."""
-    said = _said(request)
+    said = said_by(request)
     steps = undo.steps(request.tenant.id, **said)
     return render(request, "incidents/_undo_steps.html", {"steps": steps, "now": said["now"]})
 
@@ -118,7 +118,7 @@ def undo_step(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) ->
 @requires("undo")
 def undo_latest(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpResponse:
     """What this person did last, to one incident or to many: the key z."""
-    said = _said(request)
+    said = said_by(request)
     try:
         last = undo.latest(request.tenant.id, **said)
     except NothingToUndo as nothing:
@@ -131,7 +131,7 @@ def undo_latest(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpRes
 
 
 def _step_back(step: Undo, request: TenantRequest) -> str:
-    incident = undo.take_back(step, **_said(request))
+    incident = undo.take_back(step, **said_by(request))
     return f"Undone: {incident} is as it was"
 
 
@@ -146,10 +146,6 @@ def _say(request: TenantRequest, toast: Toast, *, status: int = 200) -> HttpResp
     if htmx.is_htmx(request):
         return htmx.told(toast=toast, status=status)
     return htmx.go(request, htmx.back_to(request, reverse("incidents:list")), toast=toast)
-
-
-def _said(request: TenantRequest) -> dict[str, Any]:
-    return {"by": request.caller.actor, "now": clock.now()}
 
 
 def _page(

@@ -75,7 +75,7 @@ def _move(
         return answer(
             request, incident, above, Toast("Say why, in at most 4,000 characters.", "bad"), 422
         )
-    said: dict[str, Any] = {"by": request.caller.actor, "now": clock.now()}
+    said = said_by(request)
     waives = bool(form.cleaned_data.get("waive_unrecovered"))
     try:
         left = undo.remembered(
@@ -92,6 +92,11 @@ def _move(
         return answer(request, incident, above, Toast(text, "bad"), 409)
     toast = Toast(f"{incident} {done}", undo=undo_url(left.step))
     return answer(request, get(request, pk), above, toast)
+
+
+def said_by(request: TenantRequest) -> dict[str, Any]:
+    """Who does it and when, as every verb is told."""
+    return {"by": request.caller.actor, "now": clock.now()}
 
 
 def undo_url(step: Undo | None) -> str:

@@ -1,17 +1,16 @@
 """The only place that knows what a seal of the journal covers, and that judges a chain link by link."""
 
-import base64
 import hashlib
 import hmac
-from binascii import Error as NotBase64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
-KEY_BYTES = 32
+from awfdrs_site.lib import keyrings
+
+WRONG_KEY = f"Each key in AUDIT_KEY must be {keyrings.KEY_BYTES} bytes in URL-safe base64."
 LINK_BYTES = 32
 START = bytes(LINK_BYTES)  # what the first link stands on
 PLATFORM = UUID(int=0)  # the chain of what belongs to no tenant
@@ -52,8 +51,8 @@ def keys() -> dict[str, bytes]:
     """By id: the first one seals, all of them verify. What was sealed before there was an AUDIT_KEY stays readable."""
     given = settings.AUDIT_KEY or settings.ENCRYPTION_KEY
     old = [settings.AUDIT_KEYS_OLD, settings.ENCRYPTION_KEY, settings.ENCRYPTION_KEYS_OLD]
-    encoded = ",".join([given, *old]).split(",")
-    made = [_derived(one.strip()) for one in encoded if one.strip()]
+    encoded = filter(str.strip, ",".join([given, *old]).split(","))
+    made = map(_derived, keyrings.read(encoded, otherwise=WRONG_KEY))
     return {hashlib.sha256(key).hexdigest()[:8]: key for key in made}
 
 
@@ -126,14 +125,6 @@ def _finding(row: Sealed, what: str, says: str) -> Finding:
     return Finding(what, says, row.seq, row.entry_id)
 
 
-def _derived(encoded: str) -> bytes:
-    try:
-        key = base64.b64decode(encoded, altchars=b"-_", validate=True)
-    except (NotBase64, ValueError):
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise ImproperlyConfigured(
-            f"Each key in AUDIT_KEY must be {KEY_BYTES} bytes in URL-safe base64."
-        )
-    # Never the key itself: what encrypts secrets and what seals the journal have nothing in common.
+def _derived(key: bytes) -> bytes:
+    """Never the key itself: what encrypts secrets and what seals the journal have nothing in common."""
     return hmac.digest(key, b"awfdrs journal seal", "sha256")

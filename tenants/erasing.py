@@ -10,8 +10,7 @@ from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
-from awfdrs_site.lib import correlation
-from tenants import scoping, sealing
+from tenants import journal, scoping, sealing
 from tenants.journal import Actor
 from tenants.models import Membership, PlatformJournalEntry, Tenant
 from tenants.verifying import ERASED_VERB
@@ -128,10 +127,6 @@ def _entomb(tenant_id: UUID, *, by: Actor, at: datetime, told: dict[str, int]) -
         verb=ERASED_VERB,
         subject_type="tenant",
         subject_id=str(tenant_id),
-        actor_kind=by.kind,
-        actor_id=by.id,
-        actor_label=by.label,
-        at=at,
-        correlation_id=correlation.current(),
+        **journal.said_by(by, at),
         detail=told,
     )

@@ -41,18 +41,14 @@ def record(
 def record_many(lines: Iterable[Line], *, by: Actor, at: datetime) -> list[JournalEntry]:
     """Write the lines of a batch in one statement, in their order."""
     lines = list(lines)
-    correlation_id = correlation.current()
+    said = said_by(by, at)
     entries = [
         JournalEntry(
             tenant_id=line.subject.tenant_id,
             verb=line.verb,
             subject_type=line.subject._meta.model_name or "",
             subject_id=str(line.subject.pk),
-            actor_kind=by.kind,
-            actor_id=by.id,
-            actor_label=by.label,
-            at=at,
-            correlation_id=correlation_id,
+            **said,
             detail=line.detail,
         )
         for line in lines
@@ -71,13 +67,20 @@ def record_tenant(
         verb=verb,
         subject_type="tenant",
         subject_id=str(tenant_id),
-        actor_kind=by.kind,
-        actor_id=by.id,
-        actor_label=by.label,
-        at=at,
-        correlation_id=correlation.current(),
+        **said_by(by, at),
         detail=detail,
     )
+
+
+def said_by(by: Actor, at: datetime) -> dict[str, Any]:
+    """Who, when, and in the course of what: the same of every line, whichever journal it stands in."""
+    return {
+        "actor_kind": by.kind,
+        "actor_id": by.id,
+        "actor_label": by.label,
+        "at": at,
+        "correlation_id": correlation.current(),
+    }
 
 
 def announce(subject: TenantOwned, *, event: str = "changed") -> None:
@@ -101,10 +104,6 @@ def record_platform(
         verb=verb,
         subject_type=subject_type,
         subject_id=str(subject_id),
-        actor_kind=by.kind,
-        actor_id=by.id,
-        actor_label=by.label,
-        at=at,
-        correlation_id=correlation.current(),
+        **said_by(by, at),
         detail=detail,
     )

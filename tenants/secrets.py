@@ -3,16 +3,19 @@
 import base64
 import hashlib
 import os
-from binascii import Error as NotBase64
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+
+from awfdrs_site.lib import keyrings
 
 FORMAT = "v1"
-KEY_BYTES = 32
+WRONG_KEY = (
+    "Each key in ENCRYPTION_KEY and ENCRYPTION_KEYS_OLD must be"
+    f" {keyrings.KEY_BYTES} bytes in URL-safe base64."
+)
 NOBODY = UUID(int=0)  # stands for the tenant where a secret is sealed that belongs to none
 NONCE_BYTES = 12  # random: far below the 2**32 values per key that AES-GCM allows
 
@@ -60,17 +63,5 @@ def _keys() -> dict[str, bytes]:
     """By id, in the order configured: the first one encrypts, all of them decrypt."""
     old = settings.ENCRYPTION_KEYS_OLD
     configured = f"{settings.ENCRYPTION_KEY},{old}" if old else settings.ENCRYPTION_KEY
-    keys = [_key(encoded.strip()) for encoded in configured.split(",")]
+    keys = keyrings.read(configured.split(","), otherwise=WRONG_KEY)
     return {hashlib.sha256(key).hexdigest()[:8]: key for key in keys}
-
-
-def _key(encoded: str) -> bytes:
-    try:
-        key = base64.b64decode(encoded, altchars=b"-_", validate=True)
-    except (NotBase64, ValueError):
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise ImproperlyConfigured(
-            f"Each key in ENCRYPTION_KEY and ENCRYPTION_KEYS_OLD must be {KEY_BYTES} bytes in URL-safe base64."
-        )
-    return key

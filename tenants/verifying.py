@@ -16,7 +16,6 @@ from tenants.sealing import CONTENT
 BATCH = 2000
 LATE_SECONDS = 60  # a sealer that lives takes one
 NAMED = 20  # of the tail
-ERASED = {"erased": True}  # all that a blanked line says
 ERASED_VERB = "tenant_erased"
 _ERASED_END = '{"erased": true}]'
 

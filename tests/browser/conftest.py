@@ -1,25 +1,22 @@
 """A real browser against a real server: the product's ASGI application in a thread, on this test's database."""
 
 import shutil
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from django.conf import settings
 from django.contrib.auth.models import User
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.support import threaded
 from tests.support.console import World, client_of, world
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 # Debian's shell has no windows to draw, so it takes half the time; the whole browser will do.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-STARTING_SECONDS = 15
 
 SignIn = Callable[..., Page]
 
@@ -40,20 +37,8 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def origin(django_db_setup: None) -> Iterator[str]:
-    config = uvicorn.Config(
-        "awfdrs_site.asgi:application", host="127.0.0.1", port=0, lifespan="off", log_level="error"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="console", daemon=True)
-    thread.start()
-    give_up_at = time.monotonic() + STARTING_SECONDS
-    while not server.started:
-        assert thread.is_alive(), "the console stopped while starting"
-        assert time.monotonic() < give_up_at, "the console did not start"
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(STARTING_SECONDS)
+    with threaded.running("console") as address:
+        yield address
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError, connections
 from psycopg.errors import DeadlockDetected
 
-from incidents import detection, inbox, lifecycle
+from incidents import detection, inbox, keeping, lifecycle
 from incidents.models import Incident, Run
 from tenants.journal import SYSTEM
 from tenants.models import Tenant
@@ -83,7 +83,7 @@ def test_a_digest_takes_the_lower_incident_before_the_higher_like_a_waiver(
     )
     with ThreadPoolExecutor(1) as threads, caplog.at_level(logging.ERROR):
         with bound(acme.pk) as now:
-            lifecycle.locked(lower)
+            keeping.locked(lower)
             digesting = threads.submit(apart(digest_all))
             until_somebody_waits(owner, digesting)
             lifecycle.waive(shared, by=SYSTEM, now=now, reason="refunded")
@@ -108,7 +108,7 @@ def test_a_patch_that_waives_takes_them_in_the_same_order(
     body = {"status": "resolved", "waive_unrecovered": True, "reason": "given up"}
     with ThreadPoolExecutor(1) as threads:
         with bound(acme.pk) as now:
-            lifecycle.locked(lower)
+            keeping.locked(lower)
             patching = threads.submit(apart(lambda: api.call("PATCH", path, body).status_code))
             until_somebody_waits(owner, patching)
             lifecycle.waive(shared, by=SYSTEM, now=now, reason="refunded")
