@@ -7,14 +7,13 @@ import environ
 import psycopg
 from django.apps import apps
 from django.conf import settings
-from django.core.management import call_command
-from django.db import connections
 from django.test import TransactionTestCase
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from awfdrs_site import embedded
 from awfdrs_site.wheels import machine, postgres
+from tests import migrated
 from tests.servers import WORKER
 
 NAME = f"test_{WORKER}"
@@ -61,18 +60,13 @@ def prepare(run: Path) -> Owner:
         running = embedded.start(run)
         _point_to(running, postgres.DATABASE)
         if not (run / "migrated").exists():
-            _migrate()
+            migrated.lay_down()
             (run / "migrated").touch()
         _copy(running)
     _point_to(running, NAME)
     owner = Owner(settings.DATABASE_OWNER_URL)
     TransactionTestCase._fixture_teardown = lambda _: owner.empty()  # type: ignore[attr-defined]
     return owner
-
-
-def _migrate() -> None:
-    call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
-    connections.close_all()  # a database is only copied while nobody is in it
 
 
 def _copy(running: embedded.Servers) -> None:
