@@ -1,4 +1,4 @@
-"""The only door from a committed change to open consoles and idle workers: nudges, never truth.
+"""The only door from a committed change to open consoles: nudges, never truth.
 
 A request never talks to Redis. It hands a fact to a bounded queue; one publisher thread per process sends it with a
 250 ms deadline and drops it when Redis is away: the browser polls and a beat sweep finds the row all the same.
