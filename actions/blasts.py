@@ -58,8 +58,13 @@ class Radii:
             self._standing[name] = blast_radius.standing(ground.tenant_id, rule, now=ground.now)
         return self._standing[name]
 
-    def pause(self, rule: Rule, why: str) -> None:
-        self._standing[str(rule)] = Standing(why, self._ground.now)
+    def pause(self, rule: Rule, incident: Incident, why: str) -> None:
+        """Stop it there and then, and tell people unless somebody was first."""
+        now = self._ground.now
+        row = blast_radius.pause(incident.tenant_id, rule, reason=why, now=now)
+        self._standing[str(rule)] = Standing(why, now)
+        if row is not None:
+            _tell(row, incident, now=now)
 
     def begun(self, rule: Rule) -> Begun:
         name = str(rule)
@@ -115,7 +120,7 @@ def of_action(action: Action, facts: gate.Facts, radii: Radii) -> Blast | None:
     )
 
 
-def at_start(action: Action, facts: gate.Facts, radii: Radii, *, now: datetime) -> Blast | None:
+def at_start(action: Action, facts: gate.Facts, radii: Radii) -> Blast | None:
     """The same, with the consequence: a rule that would go beyond its radius is paused there and then.
 
     The action keeps its rule's name: that is what is counted.
@@ -127,10 +132,7 @@ def at_start(action: Action, facts: gate.Facts, radii: Radii, *, now: datetime) 
         return blast
     incident = _incident(action)
     rule, _ = radii.rule(incident)
-    row = blast_radius.pause(action.tenant_id, rule, reason=blast.why, now=now)
-    radii.pause(rule, blast.why)
-    if row is not None:
-        _tell(row, incident, now=now)
+    radii.pause(rule, incident, blast.why)
     return replace(blast, paused=blast.why)
 
 

@@ -18,7 +18,7 @@ from incidents import decisions
 from incidents.models import Incident, Run
 from incidents.states import UNRECOVERED
 from incidents.states import Status as IncidentStatus
-from safety import budget, gate, killswitch, limits, releases, rules
+from safety import budget, gate, killswitch, limits, releases, rulefields, rules
 from safety.breaker import Admitted
 from safety.ruletypes import RateLimit, RetryBudget
 from tenants.models import Vendor
@@ -62,7 +62,7 @@ def of_action(action: Action, ground: Ground) -> gate.Facts:
     assert run is not None
     assert incident is not None
     facts = replace(
-        decisions.facts_of_permission(incident, mode=action.policy.get("mode", "auto")),
+        decisions.facts_of_permission(incident, mode=_mode(action, incident, ground)),
         **stops,
         is_still_needed=run.state in UNRECOVERED and not is_ignored(incident, run.incident),
         attempts=gate.Window(action.attempts_made, action.attempts_max),
@@ -70,6 +70,17 @@ def of_action(action: Action, ground: Ground) -> gate.Facts:
         campaign=action.campaign.status if action.campaign else "",
     )
     return _with_permission(facts, action)
+
+
+def _mode(action: Action, incident: Incident, ground: Ground) -> str:
+    """The more careful of the rules' word when it was planned and now: a rule that was demoted asks people.
+
+    What people planned, by hand or as a campaign, has no mode of its own.
+    """
+    planned = str(action.policy.get("mode", "auto"))
+    if "mode" not in action.policy or action.campaign_id is not None:
+        return planned
+    return min(planned, ground.mode(incident), key=rulefields.MODES.index)
 
 
 def _read_runs(retries: Sequence[Action], *, lock: bool) -> None:
@@ -93,6 +104,8 @@ def _read_runs(retries: Sequence[Action], *, lock: bool) -> None:
         incident = incidents[lifecycle.known(action.incident_id)]
         if action.workflow is not None and action.workflow_id == incident.workflow_id:
             incident.workflow = action.workflow
+        if action.vendor is not None and action.vendor_id == incident.vendor_id:
+            incident.vendor = action.vendor
         action.run, action.incident = runs.get(lifecycle.known(action.run_id)), incident
 
 

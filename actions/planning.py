@@ -122,9 +122,8 @@ def _plan_retries(
     incident: Incident, decision: Decision, unplanned: RunQuerySet, *, now: datetime
 ) -> list[Action]:
     """Retries up to the storm limit; the runs beyond it are marked and wait for a person (rule 15)."""
-    limit, n_unplanned = incident.tenant.storm_runs, unplanned.count()
-    # Whatever else is hurt takes room, whoever planned for it: those keep their plans.
-    room = max(0, limit - (incident.unrecovered_runs - n_unplanned))
+    n_unplanned = unplanned.count()
+    room = room_for(incident, n_unplanned)
     runs = list(unplanned.select_for_update().order_by("id")[: min(room, RUNS_PER_PLAN)])
     actions = _retries(incident, decision, runs, now=now)
     stored = proposals.store(actions, now=now)
@@ -136,6 +135,11 @@ def _plan_retries(
     if n_unplanned > len(runs) == room:
         _leave_to_people(incident, decision, unplanned, now=now)
     return stored
+
+
+def room_for(incident: Incident, n_unplanned: int) -> int:
+    """How many of them are retried without a person: whatever else is hurt takes room, and keeps its plan."""
+    return max(0, incident.tenant.storm_runs - (incident.unrecovered_runs - n_unplanned))
 
 
 def _retries(
@@ -151,7 +155,7 @@ def _retries(
         in_force = decisions.rules_for(kin)
         # Rules that were edited since the decision hold a retry back at once, and let none go before a new one.
         is_as_decided = kin == incident and in_force.mode in ("approve", "auto")
-        why = "" if is_as_decided else _why_not(kin, in_force)
+        why = "" if is_as_decided else why_not(kin, in_force)
         untold = [run for run in theirs if run.workflow_id != kin.workflow_id]
         _leave(incident, decision, theirs if why else untold, why or UNTOLD, now=now)
         if why:
@@ -177,7 +181,8 @@ def _on_paper(
     return [proposals.on_paper(action, now=now) for action in planned]
 
 
-def _why_not(kin: Incident, in_force: Effective) -> str:
+def why_not(kin: Incident, in_force: Effective) -> str:
+    """Why these rules would decide against a retry; empty where they would not."""
     chosen = decisions.choose(
         in_force=in_force,
         severity=kin.severity,

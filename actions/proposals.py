@@ -1,8 +1,8 @@
 """The only place that writes down a run's retry: to be sent, to be asked about, or on paper only."""
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from random import random
 
 from actions import approvals, retry
 from actions.models import Action
@@ -22,10 +22,11 @@ def retries(
     in_force: Effective,
     *,
     now: datetime,
+    dice: Callable[[], float] = random.random,
 ) -> list[Action]:
-    """One for each run as `incident` tells it, not stored yet."""
+    """One for each run as `incident` tells it, not stored yet. `dice` answer from [0, 1) for the jitter."""
     verdict = gate.check(decisions.facts_of_permission(incident, mode=_asking(in_force)))
-    return [_retry(incident, decision, run, in_force, verdict, now=now) for run in runs]
+    return [_retry(incident, decision, run, in_force, verdict, now=now, dice=dice) for run in runs]
 
 
 def on_paper(action: Action, *, now: datetime) -> Action:
@@ -71,9 +72,10 @@ def _retry(
     verdict: gate.Verdict,
     *,
     now: datetime,
+    dice: Callable[[], float],
 ) -> Action:
     policy = in_force.retry
-    wait = retry.delay_seconds(policy, attempt=1, random=random, retry_after_seconds=None)
+    wait = retry.delay_seconds(policy, attempt=1, random=dice, retry_after_seconds=None)
     needs_person = verdict.effect == "approve"
     return Action(
         tenant_id=incident.tenant_id,

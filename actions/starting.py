@@ -63,7 +63,7 @@ def start_many(*, tenant_id: UUID, claims: Sequence[Claim]) -> dict[UUID, Call |
         prefetch_related_objects(actions, *LOOKED_AT)
         ground = facts.look(actions, now=now, lock=True)
         ready = [action for action in actions if not facts.is_held_elsewhere(action)]
-        batch = _Batch(ready, ground, blasts.Radii(ground, ready))
+        batch = Batch(ready, ground, blasts.Radii(ground, ready))
         for action in sorted(ready, key=lambda one: (one.run_at, one.pk)):
             _judge(action, batch)
         made = _store(batch)
@@ -71,7 +71,7 @@ def start_many(*, tenant_id: UUID, claims: Sequence[Claim]) -> dict[UUID, Call |
 
 
 @dataclass
-class _Batch:
+class Batch:
     """Actions that start together: what is locked for all of them, and what becomes of each."""
 
     actions: Sequence[Action]
@@ -103,8 +103,8 @@ def _claimed(tenant_id: UUID, claims: Sequence[Claim], *, now: datetime) -> list
     ]
 
 
-def _judge(action: Action, batch: _Batch) -> None:
-    verdict, admitted = _ask(action, batch)
+def _judge(action: Action, batch: Batch) -> None:
+    verdict, admitted = ask(action, batch)
     action.gates = verdict.as_json()
     if verdict.effect == "go":
         _begin(action, admitted, batch)
@@ -112,7 +112,7 @@ def _judge(action: Action, batch: _Batch) -> None:
         _hold(action, verdict, batch)
 
 
-def _ask(action: Action, batch: _Batch) -> tuple[gate.Verdict, Admitted | None]:
+def ask(action: Action, batch: Batch) -> tuple[gate.Verdict, Admitted | None]:
     """Cheap gates first: a probe's lease and a rate token are only asked for when all else passes."""
     ground = batch.ground
     seen = facts.of_action(action, ground)
@@ -120,7 +120,7 @@ def _ask(action: Action, batch: _Batch) -> tuple[gate.Verdict, Admitted | None]:
     if verdict.effect != "go" or action.action_type != ActionType.RETRY:
         return verdict, None
     _take_turn(batch)
-    blast = blasts.at_start(action, seen, batch.radii, now=batch.now)
+    blast = blasts.at_start(action, seen, batch.radii)
     seen = replace(seen, in_flight=facts.in_flight(action, ground), blast=blast)
     if action.vendor is None:
         return gate.check(seen), None
@@ -135,7 +135,7 @@ def _ask(action: Action, batch: _Batch) -> tuple[gate.Verdict, Admitted | None]:
     return verdict, admitted
 
 
-def _take_turn(batch: _Batch) -> None:
+def _take_turn(batch: Batch) -> None:
     """Once one of them may go: from then on the tenant's other starts wait, and so do its vendors' breakers."""
     if batch.has_turn:
         return
@@ -149,21 +149,21 @@ def _take_turn(batch: _Batch) -> None:
         batch.watched[vendor_id] = breaker.watch(vendors[vendor_id], known=batch.ground.known)
 
 
-def _may_go(action: Action, batch: _Batch) -> bool:
+def _may_go(action: Action, batch: Batch) -> bool:
     """As far as the cheap gates say; nothing that the batch itself does makes them say yes later."""
     if action.status != Status.PENDING or action in batch.changes:
         return False
     return gate.check(facts.of_action(action, batch.ground)).effect == "go"
 
 
-def _bucket(vendor: Vendor, batch: _Batch) -> Bucket:
+def _bucket(vendor: Vendor, batch: Batch) -> Bucket:
     if vendor.pk not in batch.buckets:
         limit = batch.watched[vendor.pk].in_force.rate_limit
         batch.buckets[vendor.pk] = limits.hold(vendor, limit, now=batch.now)
     return batch.buckets[vendor.pk]
 
 
-def _hold(action: Action, verdict: gate.Verdict, batch: _Batch) -> None:
+def _hold(action: Action, verdict: gate.Verdict, batch: Batch) -> None:
     """Park, wait, ask a person or give it up, as the first failing gate says."""
     waited_for, reason = action.waiting_reason, verdict.reason[:300]
     action.waiting_reason = reason
@@ -178,7 +178,7 @@ def _hold(action: Action, verdict: gate.Verdict, batch: _Batch) -> None:
     batch.changes[action] = lifecycle.moved(action, status, verb, reason=reason)
 
 
-def _next_look(action: Action, verdict: gate.Verdict, batch: _Batch) -> datetime:
+def _next_look(action: Action, verdict: gate.Verdict, batch: Batch) -> datetime:
     """When the last failing gate clears; in a queue for it each takes the place behind the others.
 
     Were they all to come back for the first place that is free, each place would cost as many starts as there are
@@ -194,7 +194,7 @@ def _next_look(action: Action, verdict: gate.Verdict, batch: _Batch) -> datetime
     return clears_at + min(behind, LONGEST_QUEUE) + spread
 
 
-def _queued(action: Action, batch: _Batch, *, after: datetime) -> int:
+def _queued(action: Action, batch: Batch, *, after: datetime) -> int:
     """With those of the batch, whose new places are not stored yet: all of them were due, so none is counted twice."""
     lane = claiming.lane_of(action)
     if (lane, after) not in batch.queues:
@@ -206,7 +206,7 @@ def _queued(action: Action, batch: _Batch, *, after: datetime) -> int:
     return min(batch.queues[lane, after] + here, claiming.QUEUE_COUNTED)
 
 
-def _begin(action: Action, admitted: Admitted | None, batch: _Batch) -> None:
+def _begin(action: Action, admitted: Admitted | None, batch: Batch) -> None:
     now, is_first = batch.now, action.started_at is None
     if admitted is not None:
         admitted.keep(now=now)
@@ -226,7 +226,7 @@ def _begin(action: Action, admitted: Admitted | None, batch: _Batch) -> None:
             batch.radii.add(action)
 
 
-def _store(batch: _Batch) -> dict[UUID, Call]:
+def _store(batch: Batch) -> dict[UUID, Call]:
     """Everything in one statement each, however many there are."""
     begun = [action for action, _ in batch.begun]
     payloads = calls.payloads_of(begun)
@@ -244,7 +244,7 @@ def _store(batch: _Batch) -> dict[UUID, Call]:
     return made
 
 
-def _attempt(action: Action, admitted: Admitted | None, call: Call, batch: _Batch) -> Attempt:
+def _attempt(action: Action, admitted: Admitted | None, call: Call, batch: Batch) -> Attempt:
     assert action.lease_token is not None
     return Attempt(
         tenant_id=action.tenant_id,
@@ -261,7 +261,7 @@ def _attempt(action: Action, admitted: Admitted | None, call: Call, batch: _Batc
     )
 
 
-def _meter(retries: Sequence[Action], batch: _Batch) -> None:
+def _meter(retries: Sequence[Action], batch: Batch) -> None:
     """What their runs and vendors show of them; the runs are held since the gate looked at them."""
     if not retries:
         return

@@ -242,7 +242,7 @@ def _tell_safety(
     categories = judging.own_categories(tenant_id, readings, incidents)
     for said in readings:
         vendor = vendors.get(said.event.vendor_name)
-        if vendor is None or (outcome := _says_of_vendor(said, categories)) is None:
+        if vendor is None or (outcome := says_of_vendor(said, categories)) is None:
             continue
         observed[vendor.pk].append(outcome)
         run = touched.runs.get(said.run_key) if said.run_key else None
@@ -255,7 +255,8 @@ def _tell_safety(
             budget.hear(by_id[vendor_id], originals[vendor_id], now=now)
 
 
-def _says_of_vendor(said: Reading, categories: Mapping[str, str]) -> BreakerOutcome | None:
+def says_of_vendor(said: Reading, categories: Mapping[str, str]) -> BreakerOutcome | None:
+    """`categories`: of each failure's own signature."""
     if said.outcome is Outcome.SUCCESS:
         return "success"
     if said.signature is None:

@@ -79,10 +79,21 @@ def group(
     rows: list[dict[str, Any]] = []
     for hash_, readings in sorted(groups.items()):
         before = closed.get(hash_)
-        if before is not None and _belongs_to_closed(before, readings, now=now):
+        if before is not None and belongs_to_closed(before, readings, now=now):
             absorbed[hash_] = _absorb(before, readings, now=now)
         else:
-            rows.append(_row(tenant_id, hash_, readings, vendors, known, learned, before, now=now))
+            rows.append(
+                described(
+                    tenant_id,
+                    hash_,
+                    readings,
+                    before,
+                    vendors=vendors,
+                    known=known,
+                    learned=learned,
+                    now=now,
+                )
+            )
     opened = _upsert(rows)
     for row in rows:
         if row["previous_id"] and opened.get(UUID(row["id"])):
@@ -123,13 +134,20 @@ def _latest_closed(tenant_id: UUID, hashes: list[str]) -> dict[str, Incident]:
     }
 
 
-def _belongs_to_closed(before: Incident, readings: Sequence[Reading], *, now: datetime) -> bool:
+def belongs_to_closed(before: Incident, readings: Sequence[Reading], *, now: datetime) -> bool:
+    """Whether they are counted on an incident that is over; an ignored one takes everything."""
     if before.status == Status.IGNORED:
         return True
     if before.resolved_at is None:
         return False
     is_late = _last_seen(readings) < before.resolved_at
     return is_late or before.resolved_at > now - REGRESSION_WINDOW
+
+
+def came_back(before: Incident, readings: Sequence[Reading]) -> bool:
+    """Whether one of them happened after its end: a regression."""
+    is_later = before.resolved_at is not None and _last_seen(readings) >= before.resolved_at
+    return before.status == Status.RESOLVED and is_later
 
 
 def _absorb(before: Incident, readings: Sequence[Reading], *, now: datetime) -> UUID:
@@ -146,8 +164,7 @@ def _absorb(before: Incident, readings: Sequence[Reading], *, now: datetime) -> 
                 "id": before.pk,
             },
         )
-    came_back = before.resolved_at is not None and _last_seen(readings) >= before.resolved_at
-    if before.status == Status.RESOLVED and came_back:
+    if came_back(before, readings):
         lifecycle.reopen(
             before,
             by=SYSTEM,
@@ -158,17 +175,18 @@ def _absorb(before: Incident, readings: Sequence[Reading], *, now: datetime) -> 
     return before.pk
 
 
-def _row(
+def described(
     tenant_id: UUID,
     hash_: str,
     readings: Sequence[Reading],
+    before: Incident | None,
+    *,
     vendors: Mapping[str, Vendor],
     known: Sequence[Override],
     learned: Model | None,
-    before: Incident | None,
-    *,
     now: datetime,
 ) -> dict[str, Any]:
+    """The columns of the incident that these failures open."""
     first = next((r for r in readings if r.signature and r.signature.hash == hash_), readings[0])
     facts, grouped_by = first.facts, first.signature
     assert grouped_by is not None

@@ -14,20 +14,20 @@ Leaves = dict[str, list[Template]]
 
 def sign(tenant_id: UUID, readings: Sequence[Reading]) -> list[Reading]:
     """Give every failure its signature; `turns.take` came first, so that one batch learns at a time."""
-    texts: dict[UUID, set[str]] = defaultdict(set)
-    for said in readings:
-        if said.text:
-            texts[said.event.workflow_id].add(said.text)
-    known = _load(tenant_id, texts)
+    known = load(tenant_id, readings)
     before = {workflow: _by_key(leaves) for workflow, leaves in known.items()}
-    signed = [_sign(said, known) for said in readings]
+    signed = [sign_one(said, known) for said in readings]
     for workflow, leaves in known.items():
         _store(tenant_id, workflow, before[workflow], _by_key(leaves))
     return signed
 
 
-def _load(tenant_id: UUID, texts: Mapping[UUID, set[str]]) -> dict[UUID, Leaves]:
-    """The leaves that the texts fall into, each in order of founding."""
+def load(tenant_id: UUID, readings: Sequence[Reading]) -> dict[UUID, Leaves]:
+    """The leaves that their texts fall into, by workflow, each in order of founding."""
+    texts: dict[UUID, set[str]] = defaultdict(set)
+    for said in readings:
+        if said.text:
+            texts[said.event.workflow_id].add(said.text)
     known: dict[UUID, Leaves] = {workflow: {} for workflow in texts}
     leaves = {templates.leaf_of(text) for those in texts.values() for text in those}
     if not leaves:
@@ -45,7 +45,8 @@ def _by_key(leaves: Leaves) -> dict[str, Template]:
     return {template.key: template for leaf in leaves.values() for template in leaf}
 
 
-def _sign(said: Reading, known: Mapping[UUID, Leaves]) -> Reading:
+def sign_one(said: Reading, known: Mapping[UUID, Leaves]) -> Reading:
+    """A failure with its signature; `known` learns from its text, in memory."""
     if said.outcome is not Outcome.FAILURE:
         return said
     template = ""

@@ -133,7 +133,7 @@ def reopen(
     others = Incident.objects.for_tenant(incident.tenant_id).filter(signature=incident.signature)
     if others.open().exists():
         raise TransitionRefused(current=incident.status, asked=Status.DETECTED)
-    _start_over(incident, now=now)
+    start_over(incident, now=now)
     incident.regression_count += is_regression
     verb = "regressed" if is_regression else "reopened"
     return _move(incident, Status.DETECTED, verb, by=by, now=now, reason=reason)
@@ -161,7 +161,7 @@ def split_off(
     """Bring a locked row back, with what `merging` has given it of `source`; it is decided anew."""
     before, incident.merged_into = incident.status, None
     if before not in OPEN:
-        _start_over(incident, now=now)
+        start_over(incident, now=now)
         incident.status = Status.DETECTED
     of = {"from": str(source), "incident": str(source.pk)}
     after = str(incident.status)
@@ -288,7 +288,8 @@ def _end_acknowledgement(incident: Incident) -> None:
     incident.acknowledged_until = None
 
 
-def _start_over(incident: Incident, *, now: datetime) -> None:
+def start_over(incident: Incident, *, now: datetime) -> None:
+    """As it was before anybody decided or looked, in memory."""
     incident.decided_at = incident.planned_at = None
     _end_acknowledgement(incident)
     incident.snoozed_until = incident.snooze = None

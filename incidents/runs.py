@@ -118,7 +118,7 @@ def apply(
     for key, said in reports.items():
         run = runs.get(key) or runs.setdefault(key, _new(tenant_id, key))
         was_hurt = run.state in UNRECOVERED
-        _fold(run, said, incidents, now=now)
+        fold(run, said, incidents, now=now)
         is_hurt = run.state in UNRECOVERED
         for incident_id in lines[run.pk]:
             moves[incident_id] += is_hurt - was_hurt
@@ -161,9 +161,10 @@ def _hurt_by(said: Sequence[Reading], incidents: Mapping[str, Incident]) -> set[
     return {incidents[r.counted_as].pk for r in said if r.counted_as in incidents}
 
 
-def _fold(
+def fold(
     run: Run, said: Sequence[Reading], incidents: Mapping[str, Incident], *, now: datetime
 ) -> None:
+    """What the reports make of the run, in memory; `incidents` by the signature that they count."""
     view = before = RunView(
         state=run.state,
         episode=run.episode,

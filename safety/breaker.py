@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.db import connection
 
+from awfdrs_site.lib import correlation
 from safety import breaker_step, breaker_window, rules
 from safety.breaker_step import Admission, BreakerState, Outcome
 from safety.breaker_window import Tally
@@ -63,6 +64,17 @@ class Watched:
     in_force: Effective
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What became of one call: observed, or our own with its id, epoch, latency and the work it was part of."""
+
+    outcome: Outcome
+    call_id: str | None = None
+    epoch: int | None = None
+    latency_ms: int | None = None
+    correlation_id: str = ""
+
+
 @dataclass
 class Admitted:
     """An admission not stored yet: `keep` it once every later gate has passed."""
@@ -114,24 +126,38 @@ def record(
     now: datetime,
     call_id: str | None = None,
     epoch: int | None = None,
-    latency_ms: int | None = None,
     cause: str = "",
 ) -> None:
-    """Feed outcomes in their order: observed ones without `call_id`, our own with id, epoch and latency."""
-    row = _locked(vendor)
-    state, policy = state_of(row), policy_for(vendor)
-    for outcome in outcomes:
-        state = breaker_step.record(
-            state,
-            now=now,
-            policy=policy,
-            outcome=outcome,
-            call_id=call_id,
-            epoch=epoch,
-            latency_ms=latency_ms,
-            jitter=random.random() * breaker_step.OPEN_JITTER,  # noqa: S311  # spreads re-openings
-        )
+    """Feed outcomes in their order: observed ones without `call_id`, those of a call of ours with id and epoch."""
+    heard = [Heard(outcome, call_id, epoch) for outcome in outcomes]
+    hear(watch(vendor), heard, now=now, cause=cause)
+
+
+def hear(watched: Watched, heard: Sequence[Heard], *, now: datetime, cause: str) -> None:
+    """The same of several calls; each move is journalled with the work of the call that made it."""
+    row, policy = watched.row, watched.in_force.breaker
+    state = state_of(row)
+    for one in heard:
+        before, state = state, _after(state, one, now=now, policy=policy)
+        if state.state != before.state:
+            with correlation.correlated(one.correlation_id or correlation.current()):
+                _store(row, state, now=now, cause=cause)
     _store(row, state, now=now, cause=cause)
+
+
+def _after(
+    state: BreakerState, heard: Heard, *, now: datetime, policy: BreakerPolicy
+) -> BreakerState:
+    return breaker_step.record(
+        state,
+        now=now,
+        policy=policy,
+        outcome=heard.outcome,
+        call_id=heard.call_id,
+        epoch=heard.epoch,
+        latency_ms=heard.latency_ms,
+        jitter=random.random() * breaker_step.OPEN_JITTER,  # noqa: S311  # spreads re-openings
+    )
 
 
 def tick(breaker: CircuitBreaker, *, now: datetime) -> None:
@@ -184,6 +210,15 @@ def state_of(row: CircuitBreaker) -> BreakerState:
     )
 
 
+def put(row: CircuitBreaker, state: BreakerState) -> None:
+    """The state on the row, in memory."""
+    for name, value in breaker_step.as_json(state).items():
+        setattr(row, name, value)
+    for name in ("opened_at", "open_until", "closed_at", "forced_until"):
+        setattr(row, name, getattr(state, name))
+    row.forced = state.forced or ""
+
+
 def _locked(vendor: Vendor) -> CircuitBreaker:
     mine = CircuitBreaker.objects.for_tenant(vendor.tenant_id)
     asked = mine.raw(LOCK, {"tenant": vendor.tenant_id, "vendor": vendor.id})
@@ -208,11 +243,7 @@ def _store(
     before = state_of(row)
     if state == before and not verb:
         return
-    for name, value in breaker_step.as_json(state).items():
-        setattr(row, name, value)
-    for name in ("opened_at", "open_until", "closed_at", "forced_until"):
-        setattr(row, name, getattr(state, name))
-    row.forced = state.forced or ""
+    put(row, state)
     row.version += 1
     stored = {name: getattr(row, name) for name in _STORED}
     for name in ("probes", "window"):

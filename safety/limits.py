@@ -52,7 +52,6 @@ def take(vendor: Vendor, limit: RateLimit, *, now: datetime) -> Taken:
 
 def hold(vendor: Vendor, limit: RateLimit, *, now: datetime) -> Bucket:
     """Keep others from the vendor's tokens until the transaction ends."""
-    interval, burst = _terms(limit)
     with connection.cursor() as cursor:
         cursor.execute(
             _HOLD,
@@ -61,10 +60,16 @@ def hold(vendor: Vendor, limit: RateLimit, *, now: datetime) -> Bucket:
                 "tenant": vendor.tenant_id,
                 "vendor": vendor.id,
                 "now": now,
-                "ahead": str(burst - interval),
+                "ahead": str(untouched(limit)),
             },
         )
         return Bucket(vendor, limit, cursor.fetchone()[0])
+
+
+def untouched(limit: RateLimit) -> timedelta:
+    """How far ahead the arrival time of a bucket stands that nobody used: one token is there."""
+    interval, burst = _terms(limit)
+    return burst - interval
 
 
 def spend(bucket: Bucket, *, now: datetime) -> Taken:

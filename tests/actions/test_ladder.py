@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from actions import ladder, verification
+from actions import ladder, starting, verification
 from actions.ladder import NotEarned
 from actions.models import Action, Delivery
 from actions.states import ActionType, Status, Verification
@@ -169,3 +169,33 @@ def test_two_in_a_row_that_were_not_verified_make_the_next_wait_for_approval(
     assert mode == "approve"
     fails_again(incident)
     assert len(versions(acme)) == 1  # it waits for people already
+
+
+def test_what_was_planned_before_the_demotion_waits_for_a_person_too(acme: Tenant) -> None:
+    incident = incident_of(acme)
+    incident.workflow.idempotent, incident.classification = "key", {"is_certain": True}
+    with bound(acme.pk):
+        incident.workflow.save()
+        incident.save()
+    fields: dict[str, Any] = {"tenant": acme, "incident": incident}
+    fields |= {"lease_token": 1, "lease_until": clock.read() + timedelta(minutes=5)}
+    planned = [
+        ActionFactory(
+            **fields,
+            run=RunFactory(tenant=acme, workflow=incident.workflow, incident=incident),
+            policy=policy,
+        )
+        for policy in ({"mode": "auto"}, {})
+    ]
+    says(acme, "approve")
+    for action in planned:
+        starting.start(tenant_id=acme.pk, action_id=action.pk, token=1)
+    with bound(acme.pk):
+        mine = Action.objects.for_tenant(acme).in_bulk([action.pk for action in planned])
+    by_rule, by_hand = (mine[action.pk] for action in planned)
+    assert (by_rule.status, by_rule.waiting_reason) == (
+        Status.AWAITING_APPROVAL,
+        "The rules want a person to allow it.",
+    )
+    # a person asked for this one: the rules' mode was never its own
+    assert by_hand.status == Status.IN_PROGRESS
