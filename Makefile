@@ -94,7 +94,7 @@ screens: $(INSTALLED) browser ## a picture of every page, light and dark, wide a
 	@$(ALONE) $(PYTHON) -m tests.browser.screens $(ARGS)
 
 # Debian may ship Python without ensurepip: then the system's pip fills the new environment.
-$(INSTALLED): requirements.txt requirements-dev.txt
+$(INSTALLED): requirements.txt requirements-tracing.txt requirements-dev.txt
 	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "AWFDRS needs Python 3.11; BASE_PYTHON=/path/to/python3.11 names one."; exit 1; }
 	@echo "installing into .venv: a few minutes the first time"

@@ -144,6 +144,8 @@ def _call(action: Action, **particulars: Any) -> Call:
             "correlation_id": action.correlation_id,
             "idempotency_key": action.idempotency_key,
             "deadline_seconds": HTTP_DEADLINE_SECONDS,
+            "decision_id": action.decision_id,
+            "planned_at": action.created_at,
             **particulars,
         }
     )

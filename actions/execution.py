@@ -9,6 +9,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import partial
 from random import random
@@ -29,7 +30,7 @@ from actions.executors.base import Call, Executor, Result
 from actions.models import Action
 from actions.states import ASKS_WORKFLOW, ActionType, AttemptStatus, Status
 from actions.waves import Wave
-from awfdrs_site.lib import correlation, sweeping
+from awfdrs_site.lib import correlation, sweeping, tracing
 from awfdrs_site.lib.failpoints import failpoint
 from incidents.states import RunState
 from safety import breaker
@@ -117,14 +118,33 @@ def run(claim: Claim, *, start: Callable[[Claim], Call | None] = waves.start_alo
         call = start(claim)
         if call is None:
             return
-        with correlation.correlated(call.correlation_id):
+        with correlation.correlated(call.correlation_id), _traced(call) as say:
             failpoint("action.after_started_commit")
             result = EXECUTORS[call.action_type](call)
+            say(ending=result.ending, response_status=result.response_status or 0)
             failpoint("action.after_send_before_result")
             settle(claim, result)
             failpoint("action.after_result")
     except Exception:
         logger.exception("action %s was left to its lease", claim.action_id)
+
+
+def _traced(call: Call) -> AbstractContextManager[tracing.Say]:
+    """The attempt's span, whose id goes out with it; before the first one the action's, from its plan until now."""
+    about = {"tenant": str(call.tenant_id), "action": str(call.action_id), "type": call.action_type}
+    if call.attempt == 1:
+        tracing.note(
+            "action",
+            correlation_id=call.correlation_id,
+            about=call.action_id,
+            after=call.decision_id,
+            since=call.planned_at,
+            **about,
+        )
+    about |= {"attempt": str(call.attempt)}
+    return tracing.span(
+        "attempt", correlation_id=call.correlation_id, after=call.action_id, **about
+    )
 
 
 def rescue_lost(*, limit: int = BATCH) -> int:

@@ -19,7 +19,7 @@ from actions.executors import webhook
 from actions.executors.base import Call
 from actions.models import Action
 from actions.states import ActionType, Status
-from awfdrs_site.lib import correlation, strict_json, sweeping
+from awfdrs_site.lib import correlation, strict_json, sweeping, tracing
 from incidents.states import RunState
 from tenants import scoping
 from tenants.journal import SYSTEM
@@ -76,7 +76,9 @@ def ask(claim: Claim) -> None:
         call = _question(claim)
         if call is None:
             return
-        with correlation.correlated(call.correlation_id):
+        correlation_id = call.correlation_id
+        asked = tracing.span("question", correlation_id=correlation_id, after=call.action_id)
+        with correlation.correlated(correlation_id), asked:
             settle(claim, hear(call))
     except Exception:
         logger.exception("the probe of action %s was left to its lease", claim.action_id)

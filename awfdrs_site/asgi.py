@@ -18,7 +18,8 @@ from channels.sessions import CookieMiddleware  # noqa: E402
 
 from awfdrs_site import deadline  # noqa: E402
 from awfdrs_site.deadline import Deadline  # noqa: E402
-from awfdrs_site.lib import bodies  # noqa: E402
+from awfdrs_site.incoming_traces import IncomingTraces  # noqa: E402
+from awfdrs_site.lib import bodies, tracing  # noqa: E402
 from awfdrs_site.lib.api_errors import MEDIA_TYPE  # noqa: E402
 from awfdrs_site.lib.correlation import HEADER  # noqa: E402
 from awfdrs_site.lib.problems import Problem, as_dict  # noqa: E402
@@ -27,6 +28,7 @@ from events.lane import Lane  # noqa: E402
 from safety import checks  # noqa: E402
 
 checks.demand()  # the rules: better no server than one that fails at the first failure
+tracing.start()
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -101,7 +103,7 @@ lane = Lane(
 )
 application = ProtocolTypeRouter(
     {
-        "http": lane,
+        "http": IncomingTraces(lane),
         "websocket": AllowedHostsOriginValidator(
             # Only the cookie: whose it is the consumer asks itself, and can say that nobody knows.
             CookieMiddleware(URLRouter(websocket_urlpatterns))

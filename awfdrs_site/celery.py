@@ -87,6 +87,13 @@ def open_port(**_: object) -> None:
         worker_port.open_port(settings.WORKER_PORT)
 
 
+@worker_init.connect
+def start_tracing(**_: object) -> None:
+    from awfdrs_site.lib import tracing  # settings are loaded by now
+
+    tracing.start()
+
+
 @task_failure.connect
 def note_failure(sender: Any = None, exception: BaseException | None = None, **_: object) -> None:
     """It becomes an incident about ourselves, once the poller reports it."""

@@ -1,5 +1,6 @@
 """The only place that reads the environment: every setting of docs/operations.md, checked at start."""
 
+import importlib.util
 import ipaddress
 import re
 from datetime import timedelta
@@ -49,6 +50,11 @@ def _key_ring(name: str, default: str = "") -> str:
     wrong = f"{name} must be {keyrings.KEY_BYTES} random bytes in URL-safe base64."
     keyrings.read(filter(None, text.split(",")), otherwise=wrong)
     return text
+
+
+def _is_installed(*names: str) -> bool:
+    """A package before what is in it."""
+    return all(importlib.util.find_spec(name) for name in names)
 
 
 def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
@@ -120,6 +126,12 @@ METRICS_TENANT_LABELS = _flag("METRICS_TENANT_LABELS", default=True)
 WORKER_PORT = _whole("WORKER_PORT", 0)
 HEARTBEAT_URL = env.str("HEARTBEAT_URL", default="")
 ENABLE_TRACING = _flag("ENABLE_TRACING", default=False)
+if ENABLE_TRACING and not _is_installed("opentelemetry", "opentelemetry.exporter"):
+    raise ImproperlyConfigured("ENABLE_TRACING needs: pip install -r requirements-tracing.txt")
+if ENABLE_TRACING and not env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default=""):
+    raise ImproperlyConfigured(
+        "ENABLE_TRACING needs OTEL_EXPORTER_OTLP_ENDPOINT, such as http://collector:4318."
+    )
 EVENT_RETENTION_DAYS = _whole("EVENT_RETENTION_DAYS", 90, least=1)
 INGEST_RATE_PER_KEY = _whole("INGEST_RATE_PER_KEY", 5000, least=1)
 INGEST_BURST_PER_KEY = _whole("INGEST_BURST_PER_KEY", 10000, least=1)

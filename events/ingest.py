@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 
-from awfdrs_site.lib import rfc3339
+from awfdrs_site.lib import rfc3339, tracing
 from awfdrs_site.lib.failpoints import failpoint
 from awfdrs_site.lib.ids import uuid7
 from events import partitions
@@ -153,7 +153,22 @@ def _store(
         elif created:
             transaction.on_commit(lambda: tell_stored(created))
     failpoint("ingest.after_commit")
+    if tracing.is_on() and not dry_run:
+        for verdict in verdicts:
+            trace(tenant_id, verdict.status, verdict.event_id, verdict.correlation_id)
     return verdicts
+
+
+def trace(tenant_id: UUID, status: str, event_id: UUID | None, correlation_id: str) -> None:
+    """Every event that was new begins, or goes on with, a trace."""
+    if status == "accepted" and event_id is not None:
+        tracing.note(
+            "event",
+            correlation_id=correlation_id,
+            about=event_id,
+            tenant=str(tenant_id),
+            event=str(event_id),
+        )
 
 
 def tell_stored(event_ids: Iterable[UUID]) -> None:

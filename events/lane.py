@@ -10,13 +10,13 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.urls import resolve
 
-from awfdrs_site.lib import metrics
-from events import backlog, lane_body, rate
+from awfdrs_site.lib import metrics, tracing
+from events import backlog, ingest, lane_body, rate
 from events.lane_group import Group, Hung
 from events.lane_store import PLAIN_CORRELATION, Arrival, Landing
 from events.rate import Taken
@@ -176,6 +176,9 @@ class Lane:
         if landing is None:
             _give_back(known.caller)
             return None
+        if tracing.is_on():
+            tenant_id, event_id = known.caller.tenant.id, UUID(landing.event_id)
+            ingest.trace(tenant_id, landing.status, event_id, landing.correlation_id)
         return _answer(known, landing, correlation_id, taken)
 
     def _learning(self, profile: Profile, scope: Scope, send: Send) -> Send:

@@ -8,7 +8,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from awfdrs_site.lib import correlation, sweeping
+from awfdrs_site.lib import correlation, sweeping, tracing
+from events.models import Event
 from incidents import concluding, lifecycle
 from incidents.analysis.port import ENGINE_VERSION
 from incidents.concluding import Conclusion
@@ -47,11 +48,30 @@ def decide(*, tenant_id: UUID, incident_id: UUID) -> Decision | None:
         incident = mine.select_for_update(of=("self",)).get(pk=incident_id)
         if incident.decided_at is not None or incident.status not in OPEN:
             return None
-        decision = _record(incident, now=now)
+        with correlation.correlated(_correlation_of(incident)):
+            decision = _record(incident, now=now)
         transaction.on_commit(
             lambda: decision_recorded.send(None, tenant_id=tenant_id, incident_id=incident_id)
         )
+    tracing.note(
+        "decision",
+        correlation_id=decision.correlation_id,
+        about=decision.pk,
+        after=incident.last_event_id,
+        tenant=str(tenant_id),
+        incident=str(incident_id),
+        choice=str(decision.choice),
+    )
     return decision
+
+
+def _correlation_of(incident: Incident) -> str:
+    """Its last event's: what is decided of it, and done, is found by what its sender called it."""
+    if incident.last_event_id is None:
+        return correlation.current()
+    mine = Event.objects.for_tenant(incident.tenant_id).filter(pk=incident.last_event_id)
+    known = mine.values_list("correlation_id", flat=True).first()
+    return known or correlation.current()
 
 
 def rules_for(incident: Incident, *, known: Sequence[Override] | None = None) -> Effective:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
@@ -27,6 +28,8 @@ class Call:
     body: Mapping[str, Any] = field(default_factory=dict)
     recipients: tuple[str, ...] = ()
     message_id: str = ""  # the signature's; without one it is the action's id
+    decision_id: UUID | None = None
+    planned_at: datetime | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from actions import retry, signing, transport
 from actions.executors.base import Call, Result
-from awfdrs_site.lib import clock
+from awfdrs_site.lib import clock, tracing
 
 
 def post(call: Call) -> Result:
@@ -39,7 +39,7 @@ def send(call: Call, *, method: str = "POST") -> transport.Answer:
     request = transport.OutgoingRequest(
         method=method,
         url=call.url,
-        headers={**signature, **call.headers},
+        headers={**signature, **call.headers, **tracing.headers()},
         body=body,
         deadline_seconds=call.deadline_seconds,
     )

@@ -44,6 +44,7 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL must be"),
         ("PUBLIC_URL", "awfdrs.example.org", "PUBLIC_URL must be an address"),
         ("AWF_FAILPOINTS", "ingest.before_commit=raise", "not in production"),
+        ("ENABLE_TRACING", "true", "ENABLE_TRACING needs OTEL_EXPORTER_OTLP_ENDPOINT"),
     ],
 )
 def test_a_wrong_value_stops_the_start_with_one_line(name: str, value: str, says: str) -> None:
