@@ -56,6 +56,7 @@ class Room:
     )
     known_above: int = 0
     left_at: float = 0.0
+    told_at: float = 0.0
 
     @property
     def revision(self) -> str:
@@ -197,7 +198,9 @@ def _take(room: Room, facts: list[dict[str, Any]]) -> None:
 
 
 async def _tell_soon(room: Room) -> None:
-    await asyncio.sleep(COALESCE_SECONDS)
+    """At once where nothing was told lately; what comes right after waits and goes together."""
+    await asyncio.sleep(max(0.0, room.told_at + COALESCE_SECONDS - time.monotonic()))
+    room.told_at = time.monotonic()
     facts, room.waiting = list(room.waiting.values()), {}
     room.remember(facts)
     _tell(room, message(facts, room))

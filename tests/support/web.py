@@ -40,13 +40,15 @@ def served(
     is_lane: bool = True,
     workers: int = 1,
     application: str = "awfdrs_site.asgi:application",
+    port: int = 0,
 ) -> Iterator[Web]:
-    """One on the tests' servers and database; ended when the block is."""
-    port = machine.free_port()
+    """One on the tests' servers and database; ended when the block is. Port 0 is any that is free."""
+    port = port or machine.free_port()
     options = ["--port", str(port), "--workers", str(workers), "--no-access-log"]
+    options += ["--log-level", "warning"]
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", application, *options, "--no-proxy-headers"],
-        env=_environment(is_lane=is_lane),
+        env=environment(is_lane=is_lane),
     )
     web = Web(port, process.pid)
     try:
@@ -57,7 +59,8 @@ def served(
         process.wait()
 
 
-def _environment(*, is_lane: bool) -> dict[str, str]:
+def environment(*, is_lane: bool = True) -> dict[str, str]:
+    """Of a process of the product beside the tests, on their servers."""
     kept = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEY", "AUDIT_KEY")
     return (
         os.environ
