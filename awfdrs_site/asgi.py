@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, cast
 from uuid import uuid4
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "awfdrs_site.settings")
-django_application = get_asgi_application()  # apps are loaded from here on
+django.setup(set_prefix=False)  # apps are loaded from here on
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
@@ -18,6 +18,7 @@ from channels.sessions import CookieMiddleware  # noqa: E402
 
 from awfdrs_site import deadline  # noqa: E402
 from awfdrs_site.deadline import Deadline  # noqa: E402
+from awfdrs_site.handler import Handler, settle  # noqa: E402
 from awfdrs_site.incoming_traces import IncomingTraces  # noqa: E402
 from awfdrs_site.lib import bodies, tracing  # noqa: E402
 from awfdrs_site.lib.api_errors import MEDIA_TYPE  # noqa: E402
@@ -97,7 +98,7 @@ async def _refuse(scope: Scope, headers: dict[bytes, bytes], limit: int, send: S
 
 
 lane = Lane(
-    BodyLimit(Deadline(cast(Application, django_application))),
+    BodyLimit(Deadline(cast(Application, Handler()))),
     hung=deadline.refuse,
     database_answers=deadline.database_answers,
 )
@@ -110,3 +111,4 @@ application = ProtocolTypeRouter(
         ),
     }
 )
+settle()

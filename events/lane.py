@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -23,6 +23,9 @@ from events.rate import Taken
 from tenants import auth
 from tenants.access import Caller
 from tenants.middleware import CALLER
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter, Histogram
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -62,7 +65,8 @@ class Known:
     prefix: str
     secret: str
     headers: Headers
-    endpoint: str
+    counts: "dict[int, Counter]"  # by status
+    seconds: "Histogram"
     until: float
 
 
@@ -204,7 +208,8 @@ class Lane:
             caller,
             *bearer,
             headers=tuple(one for one in headers if one[0].lower() not in _OF_EACH_ANSWER),
-            endpoint=f"/{resolve(scope['path']).route}",
+            counts={status: _count_of(scope["path"], caller, status) for status in (200, 201)},
+            seconds=metrics.HTTP_SECONDS.labels("POST", _endpoint(scope["path"])),
             until=time.monotonic() + KNOWN_SECONDS,
         )
 
@@ -269,8 +274,15 @@ def _answer(known: Known, landing: Landing, correlation_id: str, taken: Taken) -
     return Answer(200, [*headers, (b"idempotent-replayed", b"true")], body)
 
 
+def _endpoint(path: str) -> str:
+    return f"/{resolve(path).route}"
+
+
+def _count_of(path: str, caller: Caller, status: int) -> "Counter":
+    return metrics.HTTP_REQUESTS.labels("POST", _endpoint(path), str(status), str(caller.tenant.id))
+
+
 def _measure(known: Known, answer: Answer, seconds: float) -> None:
-    tenant_id = str(known.caller.tenant.id)
-    metrics.HTTP_REQUESTS.labels("POST", known.endpoint, str(answer.status), tenant_id).inc()
-    metrics.HTTP_SECONDS.labels("POST", known.endpoint).observe(seconds)
+    known.counts[answer.status].inc()
+    known.seconds.observe(seconds)
     metrics.INGESTION_SECONDS.observe(seconds)
