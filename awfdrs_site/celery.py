@@ -43,6 +43,7 @@ def _every(seconds: float, task: str, queue: str) -> dict[str, Any]:
 app.conf.beat_schedule = {
     "incidents.tasks.digest_events": _every(1, "incidents.tasks.digest_events", "digest"),
     "incidents.tasks.decide_incidents": _every(1, "incidents.tasks.decide_incidents", "digest"),
+    "incidents.tasks.analyse_incidents": _every(10, "incidents.tasks.analyse_incidents", "digest"),
     "incidents.tasks.tend_triage": _every(1, "incidents.tasks.tend_triage", "digest"),
     "incidents.tasks.work_bulk": _every(1, "incidents.tasks.work_bulk", "digest"),
     "actions.tasks.plan_decisions": _every(1, "actions.tasks.plan_decisions", "actions"),

@@ -153,7 +153,7 @@ class IncidentDetail(OneIncident):
         incident = self.subject
         mine = Decision.objects.for_tenant(self.caller.tenant).filter(incident=incident)
         incident.recent_decisions = mine.order_by("-id")[:DECISIONS_SHOWN]  # type: ignore[attr-defined]
-        found = analysing.of(incident, now=clock.now())
+        found = analysing.shown(incident, now=clock.now())
         incident.analysis = {  # type: ignore[attr-defined]
             "classification": incident.classification,
             "signature_components": incident.signature_components,

@@ -149,7 +149,7 @@ def _why(reader: Reader, incident: Incident) -> Why:
 
 
 def _causes(reader: Reader, incident: Incident) -> Causes:
-    found = analysing.of(incident, now=reader.now)
+    found = analysing.shown(incident, now=reader.now)
     return causes.causes(incident, found, evidence_case.changes_about(incident))
 
 

@@ -1,8 +1,19 @@
 """Beat jobs of this app; each finds its work in rows."""
 
+from uuid import UUID
+
 from celery import shared_task
 
-from incidents import acknowledging, bulk_work, decisions, detection, retaining, snoozing, undo
+from incidents import (
+    acknowledging,
+    analysing,
+    bulk_work,
+    decisions,
+    detection,
+    retaining,
+    snoozing,
+    undo,
+)
 
 
 @shared_task
@@ -14,6 +25,16 @@ def digest_events(**_: object) -> None:
 @shared_task
 def decide_incidents(**_: object) -> None:
     decisions.decide_due()
+
+
+@shared_task
+def analyse_incidents(**_: object) -> None:
+    analysing.look_due()
+
+
+@shared_task
+def analyse_incident(*, tenant_id: str, incident_id: str, **_: object) -> None:
+    analysing.look(tenant_id=UUID(tenant_id), incident_id=UUID(incident_id))
 
 
 @shared_task

@@ -14,16 +14,19 @@ logger = logging.getLogger(__name__)
 APART_SECONDS = 0.1  # one message covers everything committed before it
 SEND_SECONDS = 0.25  # what a hung Redis costs this thread for each try, and a request nothing
 
-_wanted: dict[str, str] = {}
+# the sweep and what it is about → its queue
+_wanted: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
 _is_wanted = threading.Event()
 _start = threading.Lock()
 _thread: threading.Thread | None = None
 _kept: Connection | None = None  # of the thread alone
 
 
-def wake(task: str, *, queue: str) -> None:
+def wake(task: str, *, queue: str, **about: str) -> None:
     """Ask for a run of the sweep `task` soon; dropping it costs at most the poller's second."""
-    _wanted[task] = queue  # before the flag: the thread lowers it and looks afterwards
+    _wanted[task, tuple(sorted(about.items()))] = (
+        queue  # before the flag: the thread lowers it and looks afterwards
+    )
     if not _is_wanted.is_set() or not _is_running():
         _ensure_thread()
         _is_wanted.set()
@@ -54,15 +57,15 @@ def _run() -> None:
 def send_wanted() -> None:
     """One message for each sweep that was asked for; with Redis away they are dropped."""
     while _wanted:
-        task, queue = _wanted.popitem()
+        (task, about), queue = _wanted.popitem()
         try:
-            _send(task, queue)
+            _send(task, queue, dict(about))
         except Exception:  # in any way Redis can fail; the rows are what counts
             logger.warning("nobody woken", exc_info=logger.isEnabledFor(logging.DEBUG))
             _leave()
 
 
-def _send(task: str, queue: str) -> None:
+def _send(task: str, queue: str, about: dict[str, str]) -> None:
     """Queues of Celery are lists, made by what is pushed: nothing has to be declared again after FLUSHALL."""
     global _kept
     if _kept is None:
@@ -74,9 +77,8 @@ def _send(task: str, queue: str) -> None:
                 "max_retries": 0,  # kombu would go on trying for seconds
             },
         )
-    current_app.send_task(
-        task, queue=queue, connection=_kept, retry=False, ignore_result=True, expires=5
-    )
+    options = {"connection": _kept, "retry": False, "ignore_result": True, "expires": 5}
+    current_app.send_task(task, kwargs=about, queue=queue, **options)
 
 
 def _leave() -> None:

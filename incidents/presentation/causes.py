@@ -47,6 +47,8 @@ class Causes:
     cards: tuple[Cause, ...]
     says: str
     looked_at: str
+    analysed_at: datetime | None
+    is_stale: bool
     changes: tuple[Changed, ...]
     source: str = SOURCE
 
@@ -56,6 +58,8 @@ def causes(incident: Incident, found: Findings, changes: Sequence[Change]) -> Ca
         cards=tuple(_cause(card) for card in found.cards),
         says=_says(incident, found),
         looked_at=_looked_at(found),
+        analysed_at=found.analysed_at,
+        is_stale=found.is_stale,
         changes=tuple(Changed(c.occurred_at, c.kind, c.summary) for c in changes),
     )
 
@@ -82,6 +86,8 @@ def _says(incident: Incident, found: Findings) -> str:
         return "Root-cause analysis is switched off here (ENABLE_AI_RCA)."
     if incident.is_storm:
         return "A storm groups incidents; each of them has its own cause."
+    if found.is_stale and found.analysed_at is None:
+        return "A worker is asked to look for its cause: what it finds stands here then."
     return "No supported cause: nothing tells these failures from what worked."
 
 

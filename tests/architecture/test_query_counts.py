@@ -24,7 +24,7 @@ from tests.cast import (
     signed_in,
     submit_all,
 )
-from tests.factories import AttemptFactory
+from tests.factories import AttemptFactory, QuarantinedEventFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -45,6 +45,7 @@ def fill(tenant: Tenant, n_rows: int) -> None:
     with bound(tenant.pk):
         for incident in Incident.objects.for_tenant(tenant).select_related("workflow"):
             AttemptFactory(tenant=tenant, action__incident=incident)
+            QuarantinedEventFactory(tenant=tenant)
 
 
 def measured(do: Callable[[], object]) -> int:
@@ -71,7 +72,7 @@ def answer(api: Api, path: str) -> Callable[[], object]:
     return get
 
 
-def doers(tenant: Tenant, user: User) -> dict[str, Callable[[], object]]:
+def doers(tenant: Tenant, user: User, admin: User) -> dict[str, Callable[[], object]]:
     api = Api(key_of(tenant))
     with bound(tenant.pk):
         incident = Incident.objects.for_tenant(tenant).order_by("number")[0]
@@ -88,6 +89,10 @@ def doers(tenant: Tenant, user: User) -> dict[str, Callable[[], object]]:
         "page run": page(user, f"/runs/{run.pk}/"),
         "page workflows": page(user, "/workflows/"),
         "page workflow": page(user, f"/workflows/{run.workflow_id}/"),
+        "page events": page(user, "/events/"),
+        "page event": page(user, f"/events/{incident.last_event_id}/"),
+        "page quarantine": page(user, "/quarantine/"),
+        "page audit": page(admin, "/audit/"),
         "page safety": page(user, "/safety/"),
         "page vendors": page(user, "/vendors/"),
         "page vendor": page(user, f"/vendors/{vendor.pk}/"),
@@ -108,13 +113,15 @@ def judge(name: str, found: int) -> None:
 
 
 def test_pages_and_answers_cost_what_they_did_however_many_rows_they_show(
-    acme: Tenant, alice: User
+    acme: Tenant, alice: User, ann: User
 ) -> None:
+    first_event = {"page first event": measured(page(alice, "/incidents/"))}
     fill(acme, FEW)
-    few = {name: measured(do) for name, do in doers(acme, alice).items()}
+    few = {name: measured(do) for name, do in doers(acme, alice, ann).items()}
     fill(acme, MANY)
-    many = {name: measured(do) for name, do in doers(acme, alice).items()}
+    many = {name: measured(do) for name, do in doers(acme, alice, ann).items()}
     assert many == few
+    many |= first_event
     for name, count in many.items():
         judge(name, count)
 

@@ -7,7 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from awfdrs_site.lib import clock, rfc3339
-from incidents.models import Analysis, Incident
+from incidents import analysing
+from incidents.models import Analysis, Evidence, Incident
 from tenants import scoping
 from tenants.models import Tenant
 from tests.cast import Api, digest_all, event, key_of, signed_in, submit_all
@@ -36,6 +37,8 @@ def happened(tenant: Tenant, outage: Outage) -> Incident:
 
 
 def analysis_of(tenant: Tenant, incident: Incident) -> dict[str, Any]:
+    """What the API says once a worker has looked."""
+    analysing.look(tenant_id=tenant.pk, incident_id=incident.pk)
     answer = Api(key_of(tenant)).get(f"/api/v1/incidents/{incident.pk}").json()
     found: dict[str, Any] = answer["analysis"]
     return found
@@ -94,6 +97,26 @@ def test_it_looks_again_when_a_change_is_told_of_later(acme: Tenant) -> None:
     assert api.post("/api/v1/changes", told).status_code == 201
     (card,) = analysis_of(acme, incident)["hypotheses"]
     assert (card["kind"], card["subject"], card["n"]) == ("change", "checkout 4.2", 12)
+
+
+def test_looking_at_a_page_writes_nothing_and_asks_a_worker(
+    acme: Tenant, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incident = happened(acme, Outage("", "", [event(run_id="run-1")]))
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        analysing.wake, "wake", lambda task, **about: asked.append(about["incident_id"])
+    )
+    page = signed_in(bob).get(incident.get_absolute_url()).content.decode()
+    assert "A worker is asked to look" in page
+    assert asked == [str(incident.pk)]
+    with scoping.bound(acme.pk):
+        assert not Analysis.objects.for_tenant(acme).exists()
+        assert not Evidence.objects.for_tenant(acme).exists()
+    assert analysing.look_due() == 1
+    page = signed_in(bob).get(incident.get_absolute_url()).content.decode()
+    assert "No supported cause" in page
+    assert asked == [str(incident.pk)]
 
 
 def test_it_can_be_switched_off(acme: Tenant, settings: Any) -> None:
