@@ -22,6 +22,7 @@ N_SOCKETS = sized(small=4, full=50)
 N_CHANGES = sized(small=60, full=10_000)
 N_ROWS = 20
 UUIDS = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+WORDS = re.compile(r"(\w+)-word")  # whose, in what people read of a row
 
 
 def change(incidents: Iterable[Incident]) -> None:
@@ -31,20 +32,27 @@ def change(incidents: Iterable[Incident]) -> None:
     live.drain()
 
 
-async def heard_by(socket: WebsocketCommunicator) -> set[str]:
-    """The ids in everything that came until the line was quiet."""
+async def heard_by(socket: WebsocketCommunicator) -> tuple[set[str], set[str]]:
+    """The ids and the words in everything that came until the line was quiet."""
     ids: set[str] = set()
+    words: set[str] = set()
     while not await socket.receive_nothing(timeout=0.6, interval=0.05):
-        ids |= set(UUIDS.findall(json.dumps(await socket.receive_json_from())))
-    return ids
+        came = json.dumps(await socket.receive_json_from())
+        ids |= set(UUIDS.findall(came))
+        words |= set(WORDS.findall(came))
+    return ids, words
 
 
+@pytest.mark.faults
 @pytest.mark.django_db(transaction=True)
 async def test_no_console_hears_of_another_tenants_rows(
     alice: User, mallory: User, acme: Tenant, globex: Tenant
 ) -> None:
     make = sync_to_async(IncidentFactory)
-    rows = {tenant: [await make(tenant=tenant) for _ in range(N_ROWS)] for tenant in (acme, globex)}
+    rows = {
+        tenant: [await make(tenant=tenant, title=f"{tenant.slug}-word") for _ in range(N_ROWS)]
+        for tenant in (acme, globex)
+    }
     sockets = {
         tenant: [await opened(user) for _ in range(N_SOCKETS)]
         for tenant, user in ((acme, alice), (globex, mallory))
@@ -54,8 +62,9 @@ async def test_no_console_hears_of_another_tenants_rows(
         await sync_to_async(change)(mixed)
     for tenant, consoles in sockets.items():
         own = {str(incident.pk) for incident in rows[tenant]}
-        for ids in await asyncio.gather(*map(heard_by, consoles)):
+        for ids, words in await asyncio.gather(*map(heard_by, consoles)):
             assert ids <= own
+            assert words <= {tenant.slug}
             # the control: it was listening
             assert ids
         for socket in consoles:
