@@ -1,4 +1,4 @@
-"""The audit log in a browser: fine for axe in both themes and widths, found and taken along without JavaScript."""
+"""The audit log in a browser: found and taken along without JavaScript."""
 
 from pathlib import Path
 
@@ -8,8 +8,7 @@ from playwright.sync_api import expect
 from tenants import journal
 from tenants.journal import SYSTEM
 from tenants.scoping import bound
-from tests.browser.conftest import AXE, SignIn
-from tests.browser.test_accessibility import WIDTHS, _is_fine, _options
+from tests.browser.conftest import SignIn
 from tests.cast import acting
 from tests.factories import VendorFactory
 from tests.support.console import World
@@ -29,17 +28,6 @@ def lines(cast: World) -> None:
             vendor, "edited", by=acting(cast.ann), at=now, changes=changes, reason="slow " * 60
         )
         journal.record(vendor, "breaker_opened", by=SYSTEM, at=now)
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_axe_finds_nothing_in_the_audit_log(
-    cast: World, sign_in: SignIn, lines: None, width: str
-) -> None:
-    page = sign_in(cast.ann, **_options(width))
-    page.add_init_script(path=AXE)
-    for path in ("/audit/", "/audit/?who=nobody"):
-        page.goto(path)
-        _is_fine(page)
 
 
 def test_it_is_filtered_and_taken_along_without_javascript(

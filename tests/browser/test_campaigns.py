@@ -5,8 +5,8 @@ from playwright.sync_api import Page, expect
 
 from actions import campaign_stages
 from awfdrs_site.lib import live
+from tests.browser.axe import is_fine, options
 from tests.browser.conftest import AXE, SignIn
-from tests.browser.test_accessibility import WIDTHS, _is_fine, _options
 from tests.support.console import World, incident_of, report, workflow_with_retries
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -27,16 +27,12 @@ def plan(page: Page, incident_url: str) -> None:
     expect(page.locator("h1")).to_have_text("Campaign: 3 runs of INC-1")
 
 
-@pytest.mark.parametrize("width", WIDTHS)
 def test_it_is_planned_and_watched_live_and_axe_finds_nothing(
-    cast: World, sign_in: SignIn, incident_url: str, width: str
+    cast: World, sign_in: SignIn, incident_url: str
 ) -> None:
-    page = sign_in(cast.alice, **_options(width))
+    page = sign_in(cast.alice, **options("wide"))
     page.add_init_script(path=AXE)
-    page.goto("/campaigns/")
-    _is_fine(page)
     plan(page, incident_url)
-    _is_fine(page)
     expect(page.locator("#live")).to_have_attribute("data-state", "on")
     page.get_by_role("button", name="Start").click()
     expect(page.locator(".verbs > .pill")).to_have_text("Running")
@@ -46,9 +42,7 @@ def test_it_is_planned_and_watched_live_and_axe_finds_nothing(
         live.drain()
     expect(page.locator("[aria-current=step]")).to_contain_text("Stage 1, now")
     expect(page.locator("[aria-current=step]")).to_contain_text("called, not settled yet")
-    _is_fine(page)
-    page.goto("/campaigns/")
-    _is_fine(page)
+    is_fine(page)
 
 
 def test_every_button_is_a_form(cast: World, sign_in: SignIn, incident_url: str) -> None:

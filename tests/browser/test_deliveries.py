@@ -1,10 +1,9 @@
-"""The delivery log in a browser: fine for axe in both themes and widths, and it re-sends without JavaScript."""
+"""The delivery log in a browser: it re-sends without JavaScript."""
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import AXE, SignIn
-from tests.browser.test_accessibility import WIDTHS, _is_fine, _options
+from tests.browser.conftest import SignIn
 from tests.factories import ChannelFactory, DeliveryFactory, IncidentFactory
 from tests.support.console import World
 
@@ -22,15 +21,6 @@ def log(cast: World) -> None:
     DeliveryFactory(**about, status="failed", error="The destination answered 404.")
     DeliveryFactory(**about, status="pending", error="The destination answered 503.")
     DeliveryFactory(tenant=cast.acme, channel=None, user=cast.alice, status="sent")
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_axe_finds_nothing_in_the_log(cast: World, sign_in: SignIn, log: None, width: str) -> None:
-    page = sign_in(cast.alice, **_options(width))
-    page.add_init_script(path=AXE)
-    for path in ("/deliveries/", "/deliveries/?status=sending"):
-        page.goto(path)
-        _is_fine(page)
 
 
 def test_it_is_sent_again_without_javascript(cast: World, sign_in: SignIn, log: None) -> None:

@@ -1,4 +1,4 @@
-"""The inbox and an incident's escalation in a browser: by keyboard, by thumb, without JavaScript, in both themes."""
+"""The inbox and an incident's escalation in a browser: by keyboard and without JavaScript."""
 
 import pytest
 from playwright.sync_api import expect
@@ -6,8 +6,7 @@ from playwright.sync_api import expect
 from actions import escalations, planning
 from incidents import lifecycle
 from tenants import scoping
-from tests.browser.conftest import AXE, SignIn
-from tests.browser.test_accessibility import WIDTHS, _is_fine, _options
+from tests.browser.conftest import SignIn
 from tests.cast import acting
 from tests.support.console import World, incident_of, report
 
@@ -65,19 +64,3 @@ def test_without_javascript(cast: World, sign_in: SignIn, incident_url: str) -> 
     page.get_by_role("button", name="Mark all as read").click()
     expect(page.locator(".toast")).to_contain_text("1 read.")
     expect(page.locator("#inbox")).to_contain_text("You have read everything")
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_axe_finds_nothing(cast: World, sign_in: SignIn, incident_url: str, width: str) -> None:
-    page = sign_in(cast.alice, **_options(width))
-    page.add_init_script(path=AXE)
-    for path in ("/inbox/", "/inbox/?tab=unread", f"{incident_url}actions/"):
-        page.goto(path)
-        _is_fine(page)
-    page.goto(incident_url)
-    expect(page.locator("#actions [id^=escalation-]")).to_be_visible()
-    _is_fine(page)
-    page.goto("/inbox/")
-    page.get_by_role("button", name="Mark all as read").click()
-    page.goto("/inbox/?tab=unread")
-    _is_fine(page)

@@ -4,8 +4,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from incidents.models import Incident
+from tests.browser.axe import is_fine, options
 from tests.browser.conftest import AXE, SignIn
-from tests.browser.test_accessibility import WIDTHS, _is_fine, _options
 from tests.support.console import World, incident_of, report
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -19,24 +19,22 @@ def target(cast: World) -> Incident:
     return incident_of(cast.acme, number=1)
 
 
-@pytest.mark.parametrize("width", WIDTHS)
 def test_a_dialog_merges_and_a_button_splits(
-    cast: World, sign_in: SignIn, target: Incident, width: str
+    cast: World, sign_in: SignIn, target: Incident
 ) -> None:
-    page = sign_in(cast.alice, **_options(width))
+    page = sign_in(cast.alice, **options("wide"))
     page.add_init_script(path=AXE)
     page.goto(target.get_absolute_url())
     page.get_by_role("link", name="Merge others into this").click()
     _merge(page, "INC-9")
     expect(page.locator("dialog")).to_contain_text("There is no INC-9.")
-    _is_fine(page)
+    is_fine(page)
     _merge(page, "INC-2")
     expect(page.locator("#toasts")).to_contain_text("Merged INC-2 into INC-1")
     page.locator("summary[data-verb=split]").click()
-    _is_fine(page)
+    is_fine(page)
     page.get_by_role("link", name="No money").click()
     expect(page.locator(".notice")).to_contain_text("Merged into INC-1")
-    _is_fine(page)
 
 
 def test_merge_and_split_without_javascript(cast: World, sign_in: SignIn, target: Incident) -> None:

@@ -5,8 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.axe import RULES, RUN
 from tests.browser.conftest import AXE, SignIn
-from tests.browser.test_accessibility import RULES, RUN
 from tests.support.console import World, report
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]

@@ -1,11 +1,10 @@
-"""Rules in a browser: found by keyboard, changed and reverted without JavaScript, and axe finds nothing."""
+"""Rules in a browser: found by keyboard, changed and reverted without JavaScript."""
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.admin.pages import override
-from tests.browser.conftest import AXE, SignIn
-from tests.browser.test_accessibility import WIDTHS, _is_fine, _options
+from tests.browser.conftest import SignIn
 from tests.support.console import World
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -15,19 +14,6 @@ ASKED = "/rules/?vendor=stripe&error_code=payment_timeout"
 def _stripe(cast: World) -> None:
     for most in (3, 7):
         override(cast.acme, target="stripe", retry__max_retries=most)
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_axe_finds_nothing(cast: World, sign_in: SignIn, width: str) -> None:
-    page = sign_in(cast.ann, **_options(width))
-    page.add_init_script(path=AXE)
-    page.goto("/rules/")
-    expect(page.get_by_text("The defaults hold")).to_be_visible()
-    _is_fine(page)
-    _stripe(cast)
-    for path in (ASKED, "/rules/vendor/stripe/", "/rules/tenant/"):
-        page.goto(path)
-        _is_fine(page)
 
 
 def test_a_value_is_changed_and_taken_back_without_javascript(cast: World, sign_in: SignIn) -> None:

@@ -1,4 +1,4 @@
-"""Settings in a browser: axe finds nothing, and the second step is set up and used without JavaScript."""
+"""Settings in a browser: the second step is set up and used without JavaScript."""
 
 import time
 
@@ -6,9 +6,7 @@ import pytest
 from allauth.mfa.totp.internal import auth as totp
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import AXE, SignIn
-from tests.browser.test_accessibility import WIDTHS, _is_fine, _options
-from tests.factories import InvitationFactory
+from tests.browser.conftest import SignIn
 from tests.support.console import World
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -23,25 +21,6 @@ PAGES = (
     "/settings/members/",
     "/settings/keys/",
 )
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_axe_finds_nothing(cast: World, sign_in: SignIn, width: str) -> None:
-    InvitationFactory(tenant=cast.acme)
-    page = sign_in(cast.ann, **_options(width))
-    page.add_init_script(path=AXE)
-    for path in PAGES:
-        page.goto(path)
-        _is_fine(page)
-    page.goto("/settings/keys/")
-    page.get_by_label("Name").fill("checkout")
-    page.get_by_label("read –").check()
-    page.get_by_role("button", name="Make it").click()
-    expect(page.locator("#token")).to_contain_text("awf_")
-    _is_fine(page)
-    for path in ("/password/forgotten/", "/join/nothing/"):
-        page.goto(path)
-        _is_fine(page)
 
 
 def test_the_second_step_is_set_up_and_used_without_javascript(
