@@ -2,8 +2,10 @@
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/awfdrs
-COPY requirements.txt /tmp/requirements.txt
-RUN /opt/awfdrs/bin/pip install --requirement /tmp/requirements.txt
+# requirements-tracing.txt adds OpenTelemetry
+ARG REQUIREMENTS=requirements.txt
+COPY requirements.txt requirements-tracing.txt /tmp/
+RUN /opt/awfdrs/bin/pip install --requirement /tmp/${REQUIREMENTS}
 
 FROM python:3.11-slim-bookworm
 # A number, so that Kubernetes can see that it is not root.
@@ -30,5 +32,4 @@ STOPSIGNAL SIGTERM
 # Alive, not ready: a database that is away is no reason to kill web servers.
 HEALTHCHECK --interval=10s --timeout=4s --start-period=30s --retries=3 \
     CMD ["python", "deploy/alive.py", "http://127.0.0.1:8000/api/v1/health"]
-CMD ["uvicorn", "awfdrs_site.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--no-access-log", "--no-proxy-headers", "--timeout-graceful-shutdown", "20"]
+CMD ["python", "-m", "awfdrs_site.web", "--host", "0.0.0.0", "--port", "8000"]

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from tests.cast import Travel
 
-pytest_plugins = ["tests.cast"]
+pytest_plugins = ["tests.cast", "tests.faults.table"]
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,18 +2,20 @@
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 BACK_OFF_SECONDS = (1, 2, 4, 8, 15, 30)  # before starting again what died again
 STEADY_SECONDS = 60  # who lived this long has not died "again"
 LOOK_SECONDS = 0.1
+BEGIN_SECONDS = 120  # a new process takes requests by then, on any machine
 LOG_LIMIT_BYTES = 10_000_000  # an older log of a long run is moved aside, once
 PR_SET_PDEATHSIG = 1
 
@@ -27,6 +29,7 @@ class Program:
     name: str
     arguments: tuple[str, ...]
     is_lasting: bool = True
+    fds: tuple[int, ...] = ()  # what it inherits
 
 
 @dataclass
@@ -85,19 +88,50 @@ class Children:
             if child.process is not None and child.program.is_lasting:
                 _signal_group(child.process, signal.SIGKILL)
 
+    def renew(self, program: Program, *, within_seconds: float) -> bool:
+        """A new process takes requests before the old one is told to end; without one the old one stays."""
+        child = self._child_of(program)
+        fresh = self._begin(program)
+        if fresh is None:
+            self._say(f"the new {program.name} does not begin: {self.log_of(program)} says why")
+            return False
+        old, child.process, child.started_at = child.process, fresh, time.monotonic()
+        if old is not None:
+            _end([old], within_seconds=within_seconds)
+        return True
+
+    def pid_of(self, program: Program) -> int | None:
+        """None while it waits to be started again."""
+        process = self._child_of(program).process
+        return None if process is None else process.pid
+
     def stop(self, *, within_seconds: float) -> None:
         """Ask everybody at once, wait, and kill who is left."""
         alive = [child.process for child in self._children if child.process is not None]
-        for process in alive:
-            with suppress(ProcessLookupError):
-                process.terminate()
-        deadline = time.monotonic() + within_seconds
-        while time.monotonic() < deadline and any(each.poll() is None for each in alive):
-            time.sleep(LOOK_SECONDS)
-        for process in alive:
-            _signal_group(process, signal.SIGKILL)
-            process.wait()
+        _end(alive, within_seconds=within_seconds)
         self._children.clear()
+
+    def _child_of(self, program: Program) -> Child:
+        return next(each for each in self._children if each.program == program)
+
+    def _begin(self, program: Program) -> "subprocess.Popen[bytes] | None":
+        """Started, and heard of by a pipe that it closes when it dies; None when it never said a word."""
+        hears, says = os.pipe()
+        told = replace(
+            program,
+            arguments=(*program.arguments, "--ready-fd", str(says)),
+            fds=(*program.fds, says),
+        )
+        with self.log_of(program).open("ab") as log:
+            process = self._popen(told, output=log.fileno())
+        os.close(says)
+        ready, _, _ = select.select([hears], [], [], BEGIN_SECONDS)
+        has_begun = bool(ready) and bool(os.read(hears, 1))
+        os.close(hears)
+        if has_begun:
+            return process
+        _end([process], within_seconds=0)
+        return None
 
     def _launch(self, child: Child) -> None:
         with self.log_of(child.program).open("ab") as log:
@@ -127,6 +161,7 @@ class Children:
             stdout=output,
             stderr=subprocess.STDOUT if output != subprocess.PIPE else None,
             start_new_session=True,
+            pass_fds=program.fds,
             preexec_fn=_end_with_parent,  # safe: we have no threads
         )
 
@@ -147,6 +182,18 @@ def _end_with_parent() -> None:
     """Linux only: if we are killed without a word, our children are told to end."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _end(processes: Sequence["subprocess.Popen[bytes]"], *, within_seconds: float) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            process.terminate()
+    deadline = time.monotonic() + within_seconds
+    while time.monotonic() < deadline and any(each.poll() is None for each in processes):
+        time.sleep(LOOK_SECONDS)
+    for process in processes:
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
 
 
 def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:

@@ -2,7 +2,14 @@
 
 import os
 
-IS_FULL = os.environ.get("AWFDRS_FAULT_SIZE") == "full"
+import pytest
+
+_SIZE = os.environ.get("AWFDRS_FAULT_SIZE", "")
+IS_FULL = _SIZE == "full"
+# Whole processes that start several times: too long for `make test` at any size.
+on_demand = pytest.mark.skipif(
+    _SIZE not in ("small", "full"), reason="make faults, or AWFDRS_FAULT_SIZE=small"
+)
 
 
 def sized(*, small: int, full: int) -> int:

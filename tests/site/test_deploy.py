@@ -142,7 +142,11 @@ def test_the_image_runs_as_a_number_that_is_not_root_and_says_how_it_is() -> Non
     text = (ROOT / "Dockerfile").read_text()
     assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
     assert "HEALTHCHECK" in text
-    assert text.index("USER ") < text.index("collectstatic") < text.index('CMD ["uvicorn')
+    assert (
+        text.index("USER ")
+        < text.index("collectstatic")
+        < text.index('CMD ["python", "-m", "awfdrs_site.web"')
+    )
 
 
 def test_what_must_stay_out_of_the_image_is_ignored() -> None:

@@ -142,7 +142,7 @@ def test_make_run_tells_its_story_survives_deaths_and_leaves_nothing(data: Path)
         again.wait_until_ready()
         url, token, body = _curl(again.said)
         assert fetched(url, token=token, body=body) == 200
-        assert again.pid_of("uvicorn")
+        assert again.pid_of("awfdrs_site.web")
         assert again.pid_of("simulate") is None
     finally:
         _stop(again)

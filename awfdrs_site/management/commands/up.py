@@ -23,6 +23,7 @@ READY_SECONDS = 120
 LOOK_SECONDS = 0.2
 STOP_SECONDS = 8  # what is under way may end; with the servers all is gone within 15
 LOOPBACK = "127.0.0.1/32"  # where the simulated workflow answers
+WAITING_CONNECTIONS = 2048
 NO_REDIS = "redis://127.0.0.1:1/0"  # what the settings say when nobody said anything
 DEMO_SECONDS = "31536000"  # its workflow answers as long as the stack runs
 
@@ -40,18 +41,21 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # noqa: RUF012  # migrate makes them
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self._ended = False
+        self._ended = self._renews = False
+        signal.signal(signal.SIGUSR2, self._ask_to_renew)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             # A flag and nothing else: a second signal, however soon, changes nothing.
             signal.signal(number, self._end)
         data: Path = settings.AWFDRS_DATA
         data.mkdir(parents=True, exist_ok=True)
-        with _only_stack(data):
-            _refuse_taken_port(settings.HOST, settings.PORT)
+        with _only_stack(data), listening(settings.HOST, settings.PORT) as self.listener:
             self._run(data)
 
     def _end(self, *_: object) -> None:
         self._ended = True
+
+    def _ask_to_renew(self, *_: object) -> None:
+        self._renews = True
 
     def _is_ending(self) -> bool:
         return self._ended
@@ -93,7 +97,8 @@ class Command(BaseCommand):
     def _serve(self, data: Path) -> None:
         if self._is_ending():
             return
-        for program in (_web(), WORKER, BEAT):
+        self.webs = [web(number, self.listener) for number in range(1, settings.WEB_WORKERS + 1)]
+        for program in (*self.webs, WORKER, BEAT):
             self.children.start(program)
         url = kept.url_of(settings.HOST, settings.PORT)
         self._wait_until_ready(f"{url}/api/v1/health/ready")
@@ -105,6 +110,7 @@ class Command(BaseCommand):
             self.children.start(_simulation(url))
         while not self._is_ending():
             self._look_after(data)
+            self._renew()
             time.sleep(LOOK_SECONDS)
 
     def _wait_until_ready(self, url: str) -> None:
@@ -130,6 +136,16 @@ class Command(BaseCommand):
         self._start_servers(data)
         self.children.restart_all()
 
+    def _renew(self) -> None:
+        """On SIGUSR2: every web process by a new one, one after the other, and nobody is turned away."""
+        if not self._renews:
+            return
+        self._renews = False
+        for program in self.webs:
+            if self._is_ending() or not self.children.renew(program, within_seconds=STOP_SECONDS):
+                return
+        self._say("every web process is a new one")
+
     def _stop(self, data: Path) -> None:
         kept.withdraw()
         self.children.stop(within_seconds=STOP_SECONDS)
@@ -141,12 +157,12 @@ class Command(BaseCommand):
         self.stderr.flush()
 
 
-def _web() -> Program:
-    # Open websockets never end by themselves; and nobody's forwarded headers are believed here.
-    fixed = "--no-access-log --no-proxy-headers --timeout-graceful-shutdown 3"
-    chosen = {"--host": settings.HOST, "--port": settings.PORT, "--workers": settings.WEB_WORKERS}
-    named = [str(part) for pair in chosen.items() for part in pair]
-    return Program("web", ("-m", "uvicorn", "awfdrs_site.asgi:application", *named, *fixed.split()))
+def web(number: int, listener: socket.socket) -> Program:
+    """All of them take from one socket, which is ours: it outlives each of them."""
+    # Open websockets never end by themselves.
+    asked = ("--fd", str(listener.fileno()), "--graceful-seconds", "3")
+    name = "web" if number == 1 else f"web-{number}"
+    return Program(name, ("-m", "awfdrs_site.web", *asked), fds=(listener.fileno(),))
 
 
 def _simulation(url: str) -> Program:
@@ -169,27 +185,33 @@ def _environment(*, has_demo: bool) -> dict[str, str]:
 
 def _only_stack(data: Path) -> IO[str]:
     """Held while we run; the kernel lets go of it when we are killed."""
-    lock = (data / "up.lock").open("w")
+    lock = (data / "up.lock").open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
         raise CommandError(f"{data} belongs to a running stack: {kept.base_url()}") from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")  # for `kill -USR2`
+    lock.flush()
     return lock
 
 
-def _refuse_taken_port(host: str, port: int) -> None:
+def listening(host: str, port: int) -> socket.socket:
+    """Ours from the start: who comes before the first web process, or between two, waits for the next."""
     try:
         family, kind, *_, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(WAITING_CONNECTIONS)
     except OSError as error:
         taken = f"Port {port} of {host} is in use: PORT=8001 make run takes another."
         other = f"{host} port {port} cannot be used: {error.strerror}."
         raise CommandError(taken if error.errno == errno.EADDRINUSE else other) from None
+    return listener
 
 
 def _answers(url: str) -> bool:
