@@ -10,10 +10,12 @@ from urllib.parse import quote
 from actions import transport
 from actions.channels import DEADLINE_SECONDS, Message
 from actions.states import DeliveryKind
+from actions.transport import answers
 
 API_URL = "https://api.github.com"
 VERSION = "2022-11-28"
 TITLE_CHARACTERS = 250
+NUMBERS = 2**53  # of issues; what is beyond is nobody's
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 
 Send = Callable[[transport.OutgoingRequest], transport.Answer]
@@ -91,7 +93,7 @@ def _find(message: Message, send: Send) -> Said:
     query = f'repo:{_repository(message)} is:issue in:body "{_mark(message)}"'
     url = f"{_base(message)}/search/issues?per_page=1&q={quote(query)}"
     answer = send(_to(message, "GET", url, b""))
-    items = _json(answer).get("items")
+    items = answers.named_in(answer.body).get("items")
     first = items[0] if isinstance(items, list) and items else {}
     return _issue(answer, first if isinstance(first, Mapping) else {})
 
@@ -138,24 +140,16 @@ def _plain(text: str) -> str:
 
 
 def _read(answer: transport.Answer) -> Said:
-    return _issue(answer, _json(answer))
+    return _issue(answer, answers.named_in(answer.body))
 
 
 def _issue(answer: transport.Answer, issue: Mapping[str, Any]) -> Said:
     number, url = issue.get("number"), issue.get("html_url")
     return Said(
         answer,
-        str(number) if isinstance(number, int) else "",
+        str(number) if isinstance(number, int) and 0 < number < NUMBERS else "",
         url if isinstance(url, str) else "",
     )
-
-
-def _json(answer: transport.Answer) -> Mapping[str, Any]:
-    try:
-        found = json.loads(answer.body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, Mapping) else {}
 
 
 def _is_good(answer: transport.Answer) -> bool:

@@ -1,6 +1,5 @@
 """The only place that sends a message to its destination and judges what came back; never raises."""
 
-import json
 import re
 import smtplib
 from dataclasses import dataclass
@@ -91,11 +90,7 @@ def _ticketed(message: Message, answer: transport.Answer) -> Outcome:
     outcome = judge(message, answer)
     if message.first.kind != DeliveryKind.TICKET_OPEN or outcome.ending != "sent":
         return outcome
-    try:
-        found = json.loads(answer.body)
-    except ValueError:
-        found = None
-    named = found if isinstance(found, dict) else {}
+    named = answers.named_in(answer.body)
     return _with_ticket(outcome, str(named.get("id") or "")[:200], str(named.get("url") or ""))
 
 

@@ -4,6 +4,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from awfdrs_site.lib import strict_json
+from awfdrs_site.lib.strict_json import MalformedJson
 
 EXCERPT_BYTES = 4096
 KEPT_HEADERS = ("retry-after", "content-type")
@@ -66,6 +70,15 @@ def redact(text: str, *, secrets: Sequence[str]) -> str:
     for secret in sorted(set(secrets), key=len, reverse=True):
         text = text.replace(secret, REDACTED)
     return _SECRET_SHAPES.sub(REDACTED, text)
+
+
+def named_in(body: bytes) -> Mapping[str, Any]:
+    """The fields of a JSON object that we could keep; none when it is too deep, or no such thing."""
+    try:
+        found = strict_json.loads(body, max_bytes=len(body))
+    except MalformedJson:
+        return {}
+    return found if isinstance(found, Mapping) else {}
 
 
 def secrets_in(headers: Mapping[str, str]) -> list[str]:

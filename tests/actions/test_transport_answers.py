@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from actions.transport import send
+from actions.transport import answers, send
 from tests.support.outgoing import LOOPBACK, request
 from tests.support.receiver import Receiver, Reply
 
@@ -63,3 +63,22 @@ def test_words_about_secrets_stay_readable(receiver: Receiver) -> None:
     body = b"bearer token expired, basic authentication failed"
     receiver.answer("/", Reply(body=body))
     assert send(request(receiver.url()), allow_cidrs=LOOPBACK).excerpt == body.decode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 60_000,
+        b'{"a":' * 60_000,
+        b'{"id": "\\u0000"}',
+        b'{"id": "\\ud800"}',
+        b'{"id": ' + b"9" * 5000 + b"}",
+        b"\xff",
+        b"",
+        b"[1]",
+    ],
+)
+def test_an_answer_that_cannot_be_kept_names_nothing(body: bytes) -> None:
+    assert answers.named_in(body) == {}
+    # the control
+    assert answers.named_in(b'{"id": "T-7"}') == {"id": "T-7"}
