@@ -21,7 +21,7 @@ from awfdrs_site.lib import rfc3339
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-_PRIVATE = 0o700
+_PRIVATE, _PRIVATE_FILE = 0o700, 0o600
 _TABLES = """
 select c.relname::text,
   (select array_agg(a.attname::text order by a.attnum) from pg_attribute a
@@ -82,7 +82,9 @@ def make(directory: Path, *, say: Say) -> dict[str, Any]:
     with _snapshot() as cursor:
         manifest = _about(cursor)
         for name, table in _tables(cursor).items():
-            with gzip.open(_file(directory, name), "wb", compresslevel=3) as file:
+            path = _file(directory, name)
+            path.touch(mode=_PRIVATE_FILE)  # whoever made the directory may have left it open
+            with gzip.open(path, "wb", compresslevel=3) as file:
                 written = _copy_out(cursor, name, table, file.write)
             manifest["tables"][name] = asdict(written)
             say(f"{name}: {written.rows}")

@@ -53,6 +53,12 @@ def test_what_was_wiped_comes_back_equal_and_the_journal_is_whole(
     MembershipFactory(tenant=acme)
 
 
+def test_nobody_else_on_the_machine_reads_a_backup(made: Path) -> None:
+    rows = [one for one in made.iterdir() if one.name != "manifest.json"]
+    assert len(rows) > 50
+    assert [one.name for one in rows if one.stat().st_mode & 0o077] == []
+
+
 def test_a_difference_is_found(made: Path, acme: Tenant) -> None:
     with scoping.platform():
         Tenant.objects.filter(pk=acme.pk).update(name="Acme & Sons")
