@@ -10,16 +10,11 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
 from functools import partial
-from random import random
 from threading import Lock
-from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
-from actions import claiming, lifecycle, planning, retry, verification, waves
+from actions import claiming, ended, waves
 from actions.claiming import Claim as Claim
 from actions.executors import compensate as compensate_executor
 from actions.executors import escalate as escalate_executor
@@ -28,16 +23,11 @@ from actions.executors import retry as retry_executor
 from actions.executors import ticket as ticket_executor
 from actions.executors.base import Call, Executor, Result
 from actions.models import Action
-from actions.states import ASKS_WORKFLOW, ActionType, AttemptStatus, Status
+from actions.settling import Ended
+from actions.states import ActionType
 from actions.waves import Wave
 from awfdrs_site.lib import correlation, sweeping, tracing
 from awfdrs_site.lib.failpoints import failpoint
-from incidents.states import RunState
-from safety import breaker
-from tenants import journal, scoping
-from tenants.journal import SYSTEM
-from tenants.models import Vendor
-from tenants.states import Idempotent
 
 logger = logging.getLogger(__name__)
 
@@ -49,31 +39,6 @@ EXECUTORS: dict[str, Executor] = {
     ActionType.NOTIFY: notify_executor.perform,
     ActionType.TICKET: ticket_executor.perform,
 }
-_ATTEMPT_ENDINGS = {
-    "succeeded": AttemptStatus.SUCCEEDED,
-    "retryable": AttemptStatus.FAILED,
-    "final": AttemptStatus.FAILED,
-    "unknown": AttemptStatus.UNKNOWN,
-}
-# What a settlement neither reads nor writes is left where it is: the verdict of the gates is the longest of it.
-_UNREAD = ("gates", "previous_state")
-_READ = ", ".join(
-    f"action.{field.column}" for field in Action._meta.concrete_fields if field.name not in _UNREAD
-)
-CALLING = f"""
-select {_READ}, attempt.id as attempt_id, attempt.breaker_epoch, vendor.name as vendor_name
-from actions_action action join actions_attempt attempt
-  on attempt.tenant_id = action.tenant_id and attempt.action_id = action.id and attempt.number = action.attempts_made
-left join tenants_vendor vendor on vendor.tenant_id = action.tenant_id and vendor.id = action.vendor_id
-where action.tenant_id = %(tenant)s and action.id = %(id)s and action.lease_token = %(token)s
-  and action.status = 'in_progress'
-for update of action, attempt
-"""  # noqa: S608  # of constants
-FINISH = """
-update actions_attempt set status = %(status)s, response_status = %(response_status)s, response_excerpt = %(excerpt)s,
-  error = %(error)s, latency_ms = %(latency_ms)s, finished_at = %(now)s
-where tenant_id = %(tenant)s and id = %(id)s
-"""
 
 _under_way: Counter[UUID] = Counter()  # what this process is calling for each tenant
 _counting = Lock()
@@ -157,137 +122,4 @@ def rescue_lost(*, limit: int = BATCH) -> int:
 
 def settle(claim: Claim, result: Result) -> Action | None:
     """Write what became of the attempt; None when the lease was lost meanwhile (a late result)."""
-    with scoping.bound(claim.tenant_id, durable=True) as now:
-        action = _calling(claim)
-        if action is None:
-            _note_late_result(claim, result, now=now)
-            return None
-        _finish(action, result, now=now)
-        ending = result.ending
-        if ending != "succeeded" and verification.has_evidence(action):
-            ending = "succeeded"  # what the run says of itself counts for more than what we saw
-        _SETTLE[ending](action, result, now=now)
-        if action.vendor_name and action.action_type == ActionType.RETRY:
-            breaker.record(
-                Vendor(id=action.vendor_id, tenant_id=action.tenant_id, name=action.vendor_name),
-                [result.says_vendor_is],
-                now=now,
-                call_id=str(action.pk),
-                epoch=action.breaker_epoch,
-                latency_ms=result.latency_ms,
-                cause="our own retries",
-            )
-    settled: Action = action
-    return settled
-
-
-def _calling(claim: Claim) -> Any:
-    """The action, with what its attempt and its vendor say that settling asks for; held until the transaction ends."""
-    mine = Action.objects.for_tenant(claim.tenant_id)
-    about = {"tenant": claim.tenant_id, "id": claim.action_id, "token": claim.token}
-    return next(iter(mine.raw(CALLING, about)), None)
-
-
-def _note_late_result(claim: Claim, result: Result, *, now: datetime) -> None:
-    """A worker that lost its lease still saw an answer: people read it, no column changes."""
-    logger.warning("late result of action %s changes nothing", claim.action_id)
-    action = Action.objects.for_tenant(claim.tenant_id).get(pk=claim.action_id)
-    journal.record(
-        action,
-        "late_result",
-        by=SYSTEM,
-        at=now,
-        ending=result.ending,
-        response_status=result.response_status,
-        error=result.error[:500],
-    )
-
-
-def _finish(action: Any, result: Result, *, now: datetime) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            FINISH,
-            {
-                "tenant": action.tenant_id,
-                "id": action.attempt_id,
-                "status": str(_ATTEMPT_ENDINGS[result.ending]),
-                "response_status": result.response_status,
-                "excerpt": result.excerpt,
-                "error": result.error[:500],
-                "latency_ms": result.latency_ms,
-                "now": now,
-            },
-        )
-
-
-def _succeeded(action: Action, result: Result, *, now: datetime) -> None:
-    action.settled_at, action.waiting_reason = now, ""
-    action.result = {"status": result.response_status, "excerpt": result.excerpt[:500]}
-    lifecycle.move(action, Status.COMPLETED, "completed", by=SYSTEM, now=now)
-
-
-def _retryable(action: Action, result: Result, *, now: datetime) -> None:
-    if action.attempts_made >= action.attempts_max:
-        return _exhausted(action, result, now=now)
-    wait = retry.delay_seconds(
-        planning.policy_of(action),
-        attempt=action.attempts_made + 1,
-        random=random,
-        retry_after_seconds=result.retry_after_seconds,
-        previous_seconds=action.result.get("waited_seconds"),
-    )
-    action.result = {"waited_seconds": wait}
-    action.run_at = now + timedelta(seconds=wait)
-    action.waiting_reason = result.error[:300]
-    lifecycle.move(
-        action,
-        Status.PENDING,
-        "attempt_failed",
-        by=SYSTEM,
-        now=now,
-        attempt=action.attempts_made,
-        error=result.error,
-        next_at=action.run_at.isoformat(),
-    )
-
-
-def _final(action: Action, result: Result, *, now: datetime) -> None:
-    what = "compensation" if action.action_type == ActionType.ROLLBACK else "retry"
-    _give_up(action, Status.FAILED, f"A {what} was refused: {result.error}", result, now=now)
-
-
-def _exhausted(action: Action, result: Result, *, now: datetime) -> None:
-    tries = action.attempts_made
-    reason = f"All {tries} attempts failed; the last one: {result.error}"
-    _give_up(action, Status.FAILED, reason, result, now=now)
-
-
-def _unknown(action: Action, result: Result, *, now: datetime) -> None:
-    """An outcome we could not see is sent again only where that is harmless, with the same key."""
-    if action.action_type not in ASKS_WORKFLOW:
-        return _retryable(action, result, now=now)  # telling people twice beats not telling them
-    harmless = action.workflow and action.workflow.idempotent in (Idempotent.YES, Idempotent.KEY)
-    if harmless and action.attempts_made < action.attempts_max:
-        return _retryable(action, result, now=now)
-    reason = f"The outcome of attempt {action.attempts_made} is unknown: {result.error}"
-    _give_up(action, Status.UNKNOWN, reason, result, now=now)
-
-
-def _give_up(action: Action, status: Status, reason: str, result: Result, *, now: datetime) -> None:
-    action.settled_at, action.waiting_reason = now, reason[:300]
-    action.result = {"status": result.response_status, "error": result.error}
-    verb = "outcome_unknown" if status == Status.UNKNOWN else "failed"
-    lifecycle.move(action, status, verb, by=SYSTEM, now=now, error=result.error)
-    if action.action_type not in ASKS_WORKFLOW:
-        return
-    planning.escalation(lifecycle.waited_for_by(action), reason, now=now)
-    if action.action_type == ActionType.RETRY:
-        verification.move_run(action, RunState.RETRY_SCHEDULED, RunState.FAILED)
-
-
-_SETTLE: dict[str, Callable[..., None]] = {
-    "succeeded": _succeeded,
-    "retryable": _retryable,
-    "final": _final,
-    "unknown": _unknown,
-}
+    return ended.settle(Ended(claim, result))

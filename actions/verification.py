@@ -6,7 +6,7 @@ from uuid import UUID
 from actions import ladder, lifecycle, planning
 from actions.lifecycle import Change
 from actions.models import Action
-from actions.states import ASKS_WORKFLOW, ActionType, Status, Verification
+from actions.states import ActionType, Status, Verification
 from awfdrs_site.lib import sweeping
 from incidents.models import Run
 from incidents.states import RunState
@@ -27,13 +27,6 @@ where action.verification = 'pending' and (
     or run.failure_received_at > action.settled_at))
 order by action.id limit %s
 """
-
-
-def has_evidence(action: Action) -> bool:
-    """Whether the run of a call reported success after an attempt of it was started."""
-    if action.action_type not in ASKS_WORKFLOW or action.started_at is None:
-        return False
-    return _succeeded_since(lifecycle.run_of(action), action)
 
 
 def move_run(action: Action, before: RunState, after: RunState) -> None:
@@ -58,13 +51,14 @@ def _verify(tenant_id: UUID, action_id: UUID) -> None:
         if action is None:
             return
         run = lifecycle.run_of(action)
-        if _succeeded_since(run, action):
+        if succeeded_since(run, action):
             _verified(action, str(run.success_event_id), now=now)
         else:
             _not_verified(action, run, now=now)
 
 
-def _succeeded_since(run: Run, action: Action) -> bool:
+def succeeded_since(run: Run, action: Action) -> bool:
+    """Whether the run of a call reported success after an attempt of it was started."""
     return bool(run.succeeded_at and action.started_at and run.succeeded_at > action.started_at)
 
 

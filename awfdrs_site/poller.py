@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0
 SELDOM_SECONDS = 30.0
 GATHER_SECONDS = 0.03  # places that calls leave within it are filled by one claim
+GATHER_MOST_SECONDS = 0.25  # as long as calls that have ended are still being settled
 QUESTIONS_AT_ONCE = 4  # of AT_ONCE
 LETTERS_AT_ONCE = 2  # of AT_ONCE
 AT_ONCE = 16  # calls under way per worker process; each may wait its whole deadline
@@ -160,19 +161,28 @@ def sweeps(
 
 def seldom() -> list[Callable[[], int]]:
     """What looks at every open incident, or asks workflows, and is in no hurry."""
-    from actions import approval_sweeps, escalation_audit, escalation_sweeps, outlook, tickets
+    from actions import (
+        approval_sweeps,
+        escalation_audit,
+        escalation_sweeps,
+        outlook,
+        simulation_work,
+        tickets,
+    )
     from awfdrs_site import self_reports
     from events import conservation
-    from incidents import quiet, retaining, storms, undo
+    from incidents import analysing, quiet, retaining, storms, undo
     from tenants import letters, sealing, sessions
 
     return [
         partial(quiet.resolve_quiet, has_open_actions=outlook.has_open),
         storms.settle_due,
+        analysing.look_due,
         conservation.add_up,
         retaining.let_go,
         undo.forget_old,
         tickets.follow_due,
+        partial(simulation_work.work_due, submit=calls.submit),
         approval_sweeps.keep_due,
         escalation_sweeps.tell_of_escalated,
         escalation_audit.audit,
@@ -234,8 +244,17 @@ class Poller(bootsteps.StartStopStep):
         until = time.monotonic() + EVERY_SECONDS
         while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
             if calls.wait(left):
-                self._stop.wait(GATHER_SECONDS)
+                self._gather()
                 sweep_once([run_due])
+
+    def _gather(self) -> None:
+        """Calls that settle together leave their places together: what starts in them costs as much as one alone."""
+        from actions import ended
+
+        until = time.monotonic() + GATHER_MOST_SECONDS
+        self._stop.wait(GATHER_SECONDS)
+        while ended.is_settling() and time.monotonic() < until and not self._stop.is_set():
+            calls.wait(GATHER_SECONDS)
 
 
 def install(app: Celery) -> None:
