@@ -17,6 +17,7 @@ if "awfdrs_site.settings" in sys.modules:
     raise pytest.UsageError(
         "Unset DJANGO_SETTINGS_MODULE and --ds: tests make servers of their own."
     )
+sys.dont_write_bytecode = False  # or every worker and every server of a test compiles everything
 RUN = servers.claim()
 atexit.register(servers.remove, RUN)
 if servers.WORKER == "alone":
@@ -36,10 +37,12 @@ del os.environ["DJANGO_SETTINGS_MODULE"], os.environ["REDIS_URL"]
 
 from django.conf import settings  # noqa: E402
 
-from tests import databases  # noqa: E402
+from tests import databases, quick  # noqa: E402
 
 # The product's is slow on purpose.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+quick.look_for_static_files_once()
 
 # On a busy machine a slow example is no failure.
 hypothesis_settings.register_profile("suite", deadline=None, max_examples=60, print_blob=True)
