@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from actions import ladder
+from actions import ladder, simulation_views
 from actions.ladder import NotEarned
 from awfdrs_site.lib import clock, htmx
 from awfdrs_site.lib.htmx import Toast
@@ -46,4 +46,4 @@ def earned(tenant_id: UUID, scope: str, target: str) -> Earned:
     return Earned(found.mode, found.says, found.offers, reverse("actions:promote"))
 
 
-ABOVE = RulesAbove(earned)
+ABOVE = RulesAbove(earned, simulation_views.tried, simulation_views.SIMULATE_URL)

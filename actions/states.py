@@ -153,3 +153,10 @@ class TicketStatus(TextChoices):
     OPEN = "open"
     CLOSING = "closing"
     CLOSED = "closed"
+
+
+class SimulationState(TextChoices):
+    WORKING = "working"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"  # nobody had the time for it before it expired

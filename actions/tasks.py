@@ -14,6 +14,7 @@ from actions import (
     planning,
     probing,
     releasing,
+    simulation_work,
     tickets,
     verification,
 )
@@ -77,3 +78,8 @@ def resolve_quiet_incidents(**_: object) -> None:
 @shared_task
 def keep_approvals(**_: object) -> None:
     approval_sweeps.keep_due()
+
+
+@shared_task
+def run_simulations(**_: object) -> None:
+    simulation_work.work_due()

@@ -14,6 +14,7 @@ from actions.delivery_api import Deliveries, DeliveryResend
 from actions.escalation_api import IncidentEscalations
 from actions.explain_api import RunExplain
 from actions.outlook import ABOVE
+from actions.simulation_api import OneSimulation, RulesSimulate
 from awfdrs_site import health
 from events import quarantine_api as quarantine
 from events.api import EventBatch
@@ -27,6 +28,7 @@ from incidents.change_api import Changes
 from incidents.decision_api import DecisionDetail
 from incidents.outcome_api import OutcomeRules
 from safety import api as safety
+from safety.rule_api import RulesExport, RulesImport
 from tenants.audit_api import Audit
 
 canonical: list[URLPattern] = [
@@ -109,6 +111,10 @@ canonical: list[URLPattern] = [
     path("changes", Changes.as_view(), name="changes"),
     path("outcome-rules", OutcomeRules.as_view(), name="outcome-rules"),
     path("rules/effective", safety.EffectiveRules.as_view(), name="rules-effective"),
+    path("rules/export", RulesExport.as_view(), name="rules-export"),
+    path("rules/import", RulesImport.as_view(), name="rules-import"),
+    path("rules/simulate", RulesSimulate.as_view(), name="rules-simulate"),
+    path("rules/simulations/<id:pk>", OneSimulation.as_view(), name="rules-simulation"),
 ]
 # The same views again, not a redirect: a POST would lose its body.
 slashed = [path(f"{route.pattern}/", route.callback) for route in canonical]

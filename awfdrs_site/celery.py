@@ -59,6 +59,7 @@ app.conf.beat_schedule = {
     "actions.tasks.resolve_quiet_incidents": _every(
         30, "actions.tasks.resolve_quiet_incidents", "actions"
     ),
+    "actions.tasks.run_simulations": _every(5, "actions.tasks.run_simulations", "default"),
     "safety.tasks.reset_circuit_breakers": _every(
         1, "safety.tasks.reset_circuit_breakers", "default"
     ),

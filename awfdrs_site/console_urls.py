@@ -24,6 +24,7 @@ urlpatterns = [
     path("help/", include("awfdrs_site.help_urls")),
     path("styleguide/", styleguide.styleguide, name="styleguide"),
     path("problems/<slug:code>", help_views.problem, name="problem"),
+    path("rules/", include("actions.simulation_urls")),
     path("rules/", include("safety.rule_urls"), {"above": RULES_ABOVE}),
     path("kill-switches/", include("safety.urls"), {"above": SWITCHES_ABOVE}),
 ]

@@ -89,7 +89,7 @@ def rules_for(incident: Incident, *, known: Sequence[Override] | None = None) ->
 def _record(incident: Incident, *, now: datetime) -> Decision:
     known = rules.overrides(incident.tenant_id)
     in_force = rules_for(incident, known=known)
-    inputs, snapshot = _inputs(incident, in_force, known), in_force.as_json()
+    inputs, snapshot = inputs_of(incident, in_force, known), in_force.as_json()
     concluded = concluding.conclude(inputs, in_force)
     decision: Decision = Decision.objects.create(
         tenant_id=incident.tenant_id,
@@ -126,7 +126,7 @@ def _move(incident: Incident, chosen: Conclusion, *, now: datetime) -> None:
         lifecycle.escalate(incident, by=SYSTEM, now=now, reason=chosen.reasons[-1])
 
 
-def _inputs(incident: Incident, in_force: Effective, known: Sequence[Override]) -> dict[str, Any]:
+def inputs_of(incident: Incident, in_force: Effective, known: Sequence[Override]) -> dict[str, Any]:
     """Everything it is decided from but the rules' values; for people also where it comes from."""
     return {
         "signature": incident.signature,

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from safety import rule_texts, rules
 from safety.models import RuleOverride
+from safety.rule_texts import Values
 from safety.rules import Compared
 
 VERSIONS_SHOWN = 50
@@ -63,6 +64,7 @@ class VersionLine:
     differences: tuple[str, ...]
     is_newest: bool
     revert_url: str
+    tried: "Tried | None" = None
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,23 @@ class Earned:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """What a version would have made of the days before it was saved."""
+
+    url: str
+    says: str
+
+
+OfVersion = Callable[[int, Values], Tried | None]
+
+
+@dataclass(frozen=True)
 class RulesAbove:
     """What the layer above knows of a rule: the routes pass it in."""
 
     earned: Callable[[UUID, str, str], Earned] | None = None
+    tried: Callable[[UUID, str, str], OfVersion] | None = None
+    simulate_url: object = ""  # what tries the form on the last days; a lazy URL
 
 
 NOTHING_ABOVE = RulesAbove()
@@ -132,13 +147,21 @@ def rule_lines(tenant_id: UUID) -> tuple[RuleLine, ...]:
     )
 
 
-def rule_page(tenant_id: UUID, *, scope: str, target: str, may_change: bool) -> RulePage:
+def rule_page(
+    tenant_id: UUID,
+    *,
+    scope: str,
+    target: str,
+    may_change: bool,
+    above: RulesAbove = NOTHING_ABOVE,
+) -> RulePage:
     found = rules.versions(tenant_id, scope=scope, target=target)
     rows = list(found[: VERSIONS_SHOWN + 1])
     newest = rows[0] if rows else None
+    tried = above.tried(tenant_id, scope, target) if above.tried and rows else None
     sets = sorted(newest.values.items()) if newest else []
     lines = [
-        _version_line(row, older, is_newest=row is newest, may_change=may_change)
+        _version_line(row, older, is_newest=row is newest, may_change=may_change, tried=tried)
         for row, older in zip_longest(rows, rows[1:])
     ]
     return RulePage(
@@ -165,7 +188,12 @@ def _value_line(compared: Compared) -> ValueLine:
 
 
 def _version_line(
-    row: RuleOverride, older: RuleOverride | None, *, is_newest: bool, may_change: bool
+    row: RuleOverride,
+    older: RuleOverride | None,
+    *,
+    is_newest: bool,
+    may_change: bool,
+    tried: OfVersion | None,
 ) -> VersionLine:
     return VersionLine(
         id=row.pk,
@@ -176,6 +204,7 @@ def _version_line(
         differences=tuple(rule_texts.differences(older.values if older else {}, row.values)),
         is_newest=is_newest,
         revert_url=reverse("rules:revert", args=[row.pk]) if is_newest and may_change else "",
+        tried=tried(row.version, row.values) if tried else None,
     )
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from safety.rulefields import CATEGORIES, CODE, NAME, SCOPES, Choice, Field, ValuesRefused
 from safety.rulefields import validate_values as _accepted
-from safety.strict_yaml import Node, Problem, Scalar, Table, read
+from safety.strict_yaml import Node, Problem, Scalar, Table, read, read_text
 
 HEADING: Final = "overrides"
 TENANT: Final = "tenant"
@@ -93,8 +93,19 @@ def document(rules: Rules) -> str:
 
 def parsed(path: Path) -> dict[tuple[str, str], Values]:
     """The rules that a file sets. Raises DocumentRefused with every problem of the whole file."""
-    root, problems = read(path)
-    reading = _Reading(path.name, problems)
+    return _parsed(*read(path), path.name)
+
+
+def parsed_text(text: str) -> dict[tuple[str, str], Values]:
+    """The same of a document that was sent."""
+    name = "document"
+    return _parsed(*read_text(text.encode(errors="surrogatepass"), name), name)
+
+
+def _parsed(
+    root: Table | None, problems: list[Problem], name: str
+) -> dict[tuple[str, str], Values]:
+    reading = _Reading(name, problems)
     found = dict(reading.rules(root)) if root is not None else {}
     if reading.problems:
         raise DocumentRefused(reading.problems)

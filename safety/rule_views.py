@@ -116,12 +116,13 @@ def _rule(
 ) -> HttpResponse:
     may_change = request.caller.may("configure")
     page = rule_pages.rule_page(
-        request.tenant.id, scope=scope, target=target, may_change=may_change
+        request.tenant.id, scope=scope, target=target, may_change=may_change, above=above
     )
     context = {
         "rule": page,
         "form": (form or ChangeForm(scope=scope)) if may_change else None,
         "refused": refused,
+        "simulate_url": above.simulate_url,
         "earned": above.earned(request.tenant.id, scope, target) if above.earned else None,
     }
     return render(request, "safety/rule.html", _page(context), status=status)

@@ -59,24 +59,29 @@ class _Refused(Exception):
 
 def read(path: Path) -> tuple[Table | None, list[Problem]]:
     """The file's table and every problem met; no table when the text as a whole is refused."""
-    problems: list[Problem] = []
-    try:
-        node = _compose(_text(path))
-    except _Refused as refused:
-        return None, [Problem(path.name, refused.line, refused.message)]
-    tree = _tree(node, path.name, problems) if node is not None else None
-    if not isinstance(tree, Table):
-        problems.append(Problem(path.name, 1, "the file must be a table of keys and values"))
-        return None, problems
-    return tree, problems
-
-
-def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise _Refused(0, f"cannot be read: {error.strerror}") from error
+        return None, [Problem(path.name, 0, f"cannot be read: {error.strerror}")]
+    return read_text(raw, path.name)
+
+
+def read_text(raw: bytes, name: str) -> tuple[Table | None, list[Problem]]:
+    """The same of a text that came another way; problems call it `name`."""
+    problems: list[Problem] = []
+    try:
+        node = _compose(_decoded(raw))
+    except _Refused as refused:
+        return None, [Problem(name, refused.line, refused.message)]
+    tree = _tree(node, name, problems) if node is not None else None
+    if not isinstance(tree, Table):
+        problems.append(Problem(name, 1, "the file must be a table of keys and values"))
+        return None, problems
+    return tree, problems
+
+
+def _decoded(raw: bytes) -> str:
     if len(raw) > MAX_BYTES:
         raise _Refused(0, f"is larger than {MAX_BYTES // 1024} KiB")
     try:

@@ -24,6 +24,7 @@ from actions.models import (
     Escalation,
     EscalationPolicy,
     EscalationStep,
+    Simulation,
     Ticket,
 )
 from awfdrs_site.lib import clock
@@ -471,3 +472,17 @@ class TicketFactory(OwnedFactory[Ticket]):
     incident = _of_tenant(IncidentFactory)
     channel = _of_tenant(ChannelFactory, kind="github")
     created_at = factory.LazyFunction(clock.read)
+
+
+class SimulationFactory(OwnedFactory[Simulation]):
+    class Meta:
+        model = Simulation
+
+    change = factory.LazyFunction(lambda: {"rules": [], "outcome_rule": None})
+    assumed = "as_observed"
+    since = factory.LazyAttribute(lambda tried: tried.until - timedelta(days=7))
+    until = factory.SelfAttribute("created_at")
+    n_events = 0
+    actor_label = "test"
+    created_at = factory.LazyFunction(clock.read)
+    expires_at = factory.LazyAttribute(lambda tried: tried.created_at + timedelta(hours=1))

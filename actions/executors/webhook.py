@@ -27,6 +27,21 @@ def post(call: Call) -> Result:
     return _judge(answer)
 
 
+def as_recorded(status: str, response_status: int | None, error: str, *, is_final: bool) -> Result:
+    """What an attempt that was kept meant. `is_final`: for what no answer tells, whether it was given up after it."""
+    if response_status is not None:
+        return _judge(
+            transport.Answer(status=response_status, headers={}, excerpt="", latency_ms=0)
+        )
+    if status == "succeeded":
+        return Result("succeeded", says_vendor_is="success")
+    if status == "unknown":
+        return Result("unknown", error=error, says_vendor_is="failure")
+    if is_final:
+        return Result("final", error=error)
+    return Result("retryable", error=error, says_vendor_is="failure")
+
+
 def send(call: Call, *, method: str = "POST") -> transport.Answer:
     """The signed request itself, and whatever comes back. Raises what the transport raises."""
     body = _encoded(call.body) if method == "POST" else b""
@@ -66,9 +81,12 @@ def _judge(answer: transport.Answer) -> Result:
             seen,
             ending="retryable",
             error=error,
-            retry_after_seconds=retry.parse_retry_after(
-                answer.headers.get("retry-after", ""), now=clock.read()
-            ),
+            retry_after_seconds=_retry_after(answer),
             says_vendor_is="failure",
         )
     return replace(seen, ending="final", error=error, says_vendor_is="ignored")
+
+
+def _retry_after(answer: transport.Answer) -> float | None:
+    said = answer.headers.get("retry-after")
+    return None if said is None else retry.parse_retry_after(said, now=clock.read())

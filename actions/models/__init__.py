@@ -4,6 +4,7 @@ from actions.models.action import Action, Attempt
 from actions.models.approval import Approval, ApprovalVote
 from actions.models.campaign import Campaign, CampaignRun
 from actions.models.escalation import Escalation, EscalationPolicy, EscalationStep
+from actions.models.simulation import Simulation
 from actions.models.telling import Channel, Delivery, PlatformChannel, Ticket
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "EscalationPolicy",
     "EscalationStep",
     "PlatformChannel",
+    "Simulation",
     "Ticket",
 ]

@@ -152,6 +152,14 @@ API: dict[tuple[str, str], Row] = {
     ),
     ("GET", "outcome-rules"): Row("view"),
     ("GET", "rules/effective"): Row("view", query="vendor=stripe"),
+    ("GET", "rules/export"): Row("view"),
+    ("POST", "rules/import"): Row(
+        "configure", body={"document": "overrides: {tenant: {severity: low}}"}
+    ),
+    ("POST", "rules/simulate"): Row(
+        "configure", body={"scope": "tenant", "values": {"severity": "low"}}
+    ),
+    ("GET", "rules/simulations/<id:pk>"): Row("view", of="simulation"),
 }
 
 # Pages and files beside the API: what each view says of itself is compared, its own tests use it.
@@ -237,6 +245,7 @@ PAGES: dict[str, str] = {
     "incidents/<uuid:pk>/merge": "merge",
     "incidents/<uuid:pk>/split": "split",
     "incidents/<uuid:pk>/actions": "view",
+    "incidents/<uuid:pk>/post-mortem": "view",
     "runs": "view",
     "runs/<uuid:pk>": "view",
     "runs/<uuid:pk>/waive": "waive",
@@ -285,6 +294,8 @@ PAGES: dict[str, str] = {
     "rules/tenant": "view",
     "rules/<slug:scope>/<path:target>": "view",
     "rules/change": "configure",
+    "rules/simulate": "configure",
+    "rules/simulations/<uuid:pk>": "view",
     "rules/<uuid:pk>/revert": "configure",
     "kill-switches": "view",
     "kill-switches/stop": "stop",

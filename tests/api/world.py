@@ -26,6 +26,7 @@ from tests.factories import (
     IncidentFactory,
     QuarantinedEventFactory,
     RunFactory,
+    SimulationFactory,
     VendorFactory,
     WorkflowFactory,
 )
@@ -113,6 +114,7 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
             "event": reported.event_id,
             "evidence": EvidenceFactory(tenant=tenant, incident=incident, claim=word).pk,
             "quarantined": refused.pk,
+            "simulation": SimulationFactory(tenant=tenant, error=word).pk,
             "vendor": vendor.pk,
             "workflow": workflow.pk,
             "kill_switch": switch.pk,

@@ -38,6 +38,7 @@ from tests.factories import (
     MembershipFactory,
     QuarantinedEventFactory,
     SavedViewFactory,
+    SimulationFactory,
     TicketFactory,
     UndoFactory,
 )
@@ -69,6 +70,7 @@ _REMEDIATION = (
     IngestDeltaFactory,
     QuarantinedEventFactory,
     SavedViewFactory,
+    SimulationFactory,
     TicketFactory,
     BulkItemFactory,
     UndoFactory,

@@ -30,6 +30,7 @@ ABOUT = {
     "campaigns/": "planned_campaign",
     "vendors/": "vendor",
     "workflows/": "workflow",
+    "rules/simulations/": "simulation",
 }
 NAMED = {
     "<slug:slug>": "queries",
