@@ -37,7 +37,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-BATCH_PATH = "/api/v1/events/batch"
+EVENT_PATH, BATCH_PATH = "/api/v1/events", "/api/v1/events/batch"
 _CORRELATION = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
@@ -62,11 +62,33 @@ class BodyLimit:
                 raise BodyTooLarge
             await self.inner(scope, _counting(receive, limit), send)
         except BodyTooLarge:
-            await _refuse(scope, headers, limit, send)
+            if _is_of_events(scope):  # whose it was is asked, and the refusal stands in their books
+                told = {**scope, bodies.TOO_LARGE: limit}
+                await self.inner(told, _nothing, _closing(send))
+            else:
+                await _refuse(scope, headers, limit, send)
 
 
 def limit_of(path: str) -> int:
     return bodies.BATCH_BYTES if path.rstrip("/") == BATCH_PATH else bodies.EVENT_BYTES
+
+
+def _is_of_events(scope: Scope) -> bool:
+    return scope.get("method") == "POST" and scope["path"].rstrip("/") in (EVENT_PATH, BATCH_PATH)
+
+
+async def _nothing() -> Message:
+    """In place of a body that is not read."""
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+def _closing(send: Send) -> Send:
+    async def closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await send(message)
+
+    return closing
 
 
 def _counting(receive: Receive, limit: int) -> Receive:

@@ -11,7 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from awfdrs_site.lib import api_errors, bodies, metrics, params
-from awfdrs_site.lib.problems import Problem, as_dict
+from awfdrs_site.lib.problems import Problem, as_dict, of_body
+from awfdrs_site.lib.strict_json import TooLarge
 from events import batches, door
 from events.door import Outcome, Sender
 from events.rate import Taken
@@ -71,6 +72,12 @@ class EventDoor(TenantAPIView):
     drivers = frozenset({"post"})
     taken: Taken | None = None
     is_counted = False  # the door has what it needs to count this request
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        limit = getattr(request._request, "scope", {}).get(bodies.TOO_LARGE)
+        if limit is not None:
+            raise of_body(TooLarge(limit))
 
     @extend_schema(
         request=EventBody,

@@ -60,7 +60,6 @@ _REPLAYED = """
 select key_hash, event_id, field_digests, correlation_id, warnings
 from events_eventkey where tenant_id = %s and key_hash = any(%s)
 """
-_NO_PARTITION = "no partition of relation"
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,8 @@ def store(
 ) -> list[Verdict]:
     """Store what is new and answer in order; committed when it returns (dry run: rolled back).
 
-    `durable=False` is for verbs of a page: part of the tenant's block that is open, and committed with it.
+    `durable=False` is for verbs of a page: part of the tenant's block that is open, and committed with it; who
+    opened that block makes a missing day and tries all of it again (`events.quarantine_views`).
 
     Idempotent per (tenant, key), within the sequence too. Raises nothing for one bad item: its verdict says
     `rejected` with `error` "unknown_workflow". A missing day partition is made and the store tried again.
@@ -118,11 +118,9 @@ def store(
     try:
         return _store(tenant_id, submissions, dry_run=dry_run, beside=beside, durable=durable)
     except IntegrityError as error:
-        if _NO_PARTITION not in str(error) or not durable:
+        if not durable or not partitions.is_missed(error):
             raise
-    with scoping.pipeline() as now:
-        pass
-    partitions.make(now=now)
+    partitions.make_missed()
     return _store(tenant_id, submissions, dry_run=dry_run, beside=beside, durable=True)
 
 

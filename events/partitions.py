@@ -2,7 +2,7 @@
 
 from datetime import date, datetime, timedelta
 
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from tenants import scoping
 
@@ -11,6 +11,7 @@ DAYS_AHEAD = 3  # beat may be dead for a weekend; after that the first event of 
 _TABLES = ["events_event"]
 _MAKE = "select awf_make_partition(%s, %s)"
 _DROP = "select awf_drop_partition(%s, %s)"
+_MISSING = "no partition of relation"
 
 
 def register(table: str) -> None:
@@ -25,6 +26,18 @@ def make(*, now: datetime) -> None:
         for table in _TABLES:
             for ahead in range(DAYS_AHEAD + 1):
                 cursor.execute(_MAKE, [table, (now + timedelta(days=ahead)).date()])
+
+
+def is_missed(error: IntegrityError) -> bool:
+    """Whether it failed because nobody had made its day."""
+    return _MISSING in str(error)
+
+
+def make_missed() -> None:
+    """For the first event of a day that nobody made; outside every block."""
+    with scoping.pipeline() as now:
+        pass
+    make(now=now)
 
 
 def tables() -> list[str]:

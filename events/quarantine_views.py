@@ -1,9 +1,12 @@
 """Console pages of refused events: grouped by reason, read, cured and replayed; and the books of what came in."""
 
+from functools import wraps
 from typing import Any
 from uuid import UUID
 
+from django.db import IntegrityError
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -11,10 +14,26 @@ from django.views.decorators.http import require_POST, require_safe
 from awfdrs_site.lib import clock, htmx
 from awfdrs_site.lib.htmx import Toast
 from awfdrs_site.lib.problems import Problem
-from events import quarantine, quarantine_pages
+from events import partitions, quarantine, quarantine_pages
 from events.models import QuarantinedEvent
 from events.quarantine_forms import PatchForm, QuarantineFilterForm
-from tenants.access import TenantRequest, requires
+from tenants.access import TenantRequest, View, requires
+
+
+def _on_any_day(view: View) -> View:
+    """The first event of a day that nobody made: it is made outside the page's block, and all of that tried again."""
+
+    @wraps(view)
+    def tried(*args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return view(*args, **kwargs)
+        except IntegrityError as error:
+            if not partitions.is_missed(error):
+                raise
+        partitions.make_missed()
+        return view(*args, **kwargs)
+
+    return tried
 
 
 @require_safe
@@ -39,6 +58,7 @@ def quarantine_detail(request: TenantRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
+@_on_any_day
 @requires("act")
 def replay(request: TenantRequest, pk: UUID) -> HttpResponse:
     kept, form = _get(request, pk), PatchForm(request.POST)

@@ -12,6 +12,7 @@ MIB = 1024 * 1024
 EVENT_BYTES = MIB
 BATCH_BYTES = 5 * MIB
 DEPTH = 32
+TOO_LARGE = "awfdrs.too_large"  # in the ASGI scope: the limit that a body was not read for
 
 
 def read(request: HttpRequest, *, max_bytes: int = EVENT_BYTES, max_depth: int = DEPTH) -> object:

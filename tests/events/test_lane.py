@@ -476,3 +476,19 @@ def test_what_is_stored_is_told_to_whoever_digests(
 
     world, _ = acted(story, is_lane=True)
     assert told == [[stored(world.tenant)[-1].pk]]
+
+
+def test_a_body_that_nobody_read_stands_in_the_books_of_its_key(
+    acted: Callable[..., tuple[World, int]],
+) -> None:
+    async def story(world: World) -> None:
+        for path in (EVENTS, f"{EVENTS}/batch"):
+            await world.say(plain(), path=path, content_length=str(9 * 2**20))
+        unannounced = b"a" * (2**20 + 1)
+        await world.say(unannounced, content_length="")
+        await world.say(unannounced, content_length="", authorization="Bearer of nobody")
+
+    world, _ = acted(story, is_lane=True)
+    assert [answer[0] for answer in world.answers] == [201, 413, 413, 413, 401]
+    assert world.answers[1][1]["connection"] == "close"
+    assert books(world.tenant) == Tally(received=4, accepted=1, refused=3)

@@ -1,5 +1,6 @@
 """The pages of events, of quarantine and of the books: found, read, cured, replayed, counted."""
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.urls import reverse
 from events.models import QuarantinedEvent
 from tenants import scoping
 from tenants.models import Tenant
-from tests.cast import Api, digest_all, event, key_of, signed_in, stored, submit
+from tests.cast import Api, Travel, digest_all, event, key_of, signed_in, stored, submit
 from tests.factories import QuarantinedEventFactory
 
 pytestmark = pytest.mark.django_db
@@ -91,6 +92,17 @@ def test_an_operator_cures_and_replays_and_twice_creates_once(acme: Tenant, alic
         done = QuarantinedEvent.objects.for_tenant(acme).get()
     assert (done.event_id, done.replayed_by) == (made.pk, "alice")
     assert "alice replayed it" in text_of(alice, f"/quarantine/{kept.pk}/")
+
+
+def test_the_first_event_of_a_day_that_nobody_made_may_be_a_replayed_one(
+    acme: Tenant, alice: User, time_travel: Travel
+) -> None:
+    submit(acme)
+    time_travel(days=40)
+    kept = QuarantinedEventFactory(tenant=acme)
+    cure = json.dumps(event(occurred_at="2026-11-26T08:00:00Z"))
+    assert replay(alice, kept, cure).status_code == 302
+    assert len(stored(acme)) == 2
 
 
 def test_a_viewer_reads_and_may_not_replay(acme: Tenant, bob: User) -> None:
