@@ -69,6 +69,16 @@
   });
 
   document.addEventListener("click", async (event) => {
+    const link = event.target.closest("a[data-copy-from]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const answer = await fetch(link.href).catch(() => null);
+    if (answer?.ok) await navigator.clipboard.writeText(await answer.text());
+    const said = answer?.ok ? { text: "Copied as Markdown" } : { text: "No answer from the server.", kind: "bad" };
+    document.dispatchEvent(new CustomEvent("toast", { detail: said }));
+  });
+
+  document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy]");
     if (!button) return;
     await navigator.clipboard.writeText(button.dataset.copy || location.href);

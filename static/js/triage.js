@@ -37,6 +37,7 @@
   on("assign", ask("assign"));
   on("merge", ask("merge"));
   on("assign-me", post("assign", { assignee: "me" }));
+  on("label", () => document.getElementById("said-category")?.focus() ?? false);
   on("note", () => { document.querySelector("[data-note]")?.focus(); });
 
   const undo = (url) => htmx.ajax("POST", url, { source: document.body, target: document.body, swap: "none" });

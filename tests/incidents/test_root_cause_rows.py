@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from awfdrs_site.lib import clock, rfc3339
+from awfdrs_site.lib import clock, rfc3339, wake
 from incidents import analysing
 from incidents.models import Analysis, Evidence, Incident
 from tenants import scoping
@@ -104,9 +104,7 @@ def test_looking_at_a_page_writes_nothing_and_asks_a_worker(
 ) -> None:
     incident = happened(acme, Outage("", "", [event(run_id="run-1")]))
     asked: list[Any] = []
-    monkeypatch.setattr(
-        analysing.wake, "wake", lambda task, **about: asked.append(about["incident_id"])
-    )
+    monkeypatch.setattr(wake, "wake", lambda task, **about: asked.append(about["incident_id"]))
     page = signed_in(bob).get(incident.get_absolute_url()).content.decode()
     assert "A worker is asked to look" in page
     assert asked == [str(incident.pk)]
