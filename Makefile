@@ -23,7 +23,7 @@ WATCH := make=$$PPID server=$$$$; catches() { grep '^SigCgt' /proc/$$make/status
 			kill -TERM $$server ) </dev/null >/dev/null 2>&1 & ); \
 	fi
 
-.PHONY: help run dev test check fmt faults bench bench-grouping bench-digest bench-console bench-actions bench-analysis bench-walls mutants browser screens
+.PHONY: help run dev test check fmt browsers faults-small faults bench bench-grouping bench-digest bench-console bench-actions bench-analysis bench-walls bench-browser mutants browser screens
 .DEFAULT_GOAL := help
 
 help:
@@ -36,12 +36,18 @@ dev: $(INSTALLED) ## the same with DEBUG=true
 	@$(WATCH); DEBUG=true exec $(PYTHON) manage.py up
 
 # Branch coverage by rewritten bytecode: a trace function would make the tests take half as long again.
-test: $(INSTALLED) browser ## every test, and the coverage floors; ARGS="-k name" chooses
+test: $(INSTALLED) browser ## the tests and the coverage floors, one browser and one stack included; ARGS="-k name" chooses among all
 	@measured=$$(mktemp) && trap 'rm -f $$measured' EXIT && \
-	$(ALONE) $(PYTHON) -m slipcover --json --out $$measured -m pytest -n auto $(ARGS) && \
+	$(ALONE) $(PYTHON) -m slipcover --json --out $$measured -m pytest -n auto $(or $(ARGS),-m "smoke or not (faults or browser)") && \
 	$(if $(ARGS),true,$(PYTHON) -m tests.coverage_floors $$measured)
 
-faults: $(INSTALLED) ## workers killed and stopped as often as promised, minutes long; ARGS="-k name" chooses
+browsers: $(INSTALLED) browser ## every test in a browser; ARGS="-k name" chooses
+	@$(ALONE) $(PYTHON) -m pytest -n auto -m browser $(ARGS)
+
+faults-small: $(INSTALLED) ## workers killed, servers away, `make run` from nothing, each a few times; ARGS="-k name" chooses
+	@AWFDRS_FAULT_SIZE=small $(ALONE) $(PYTHON) -m pytest -n auto -m faults $(ARGS)
+
+faults: $(INSTALLED) ## the same as often as promised, alone on the machine, minutes long; ARGS="-k name" chooses
 	@AWFDRS_FAULT_SIZE=full $(ALONE) $(PYTHON) -m pytest tests -m faults $(ARGS)
 
 check: $(INSTALLED) ## format, lint, types, layers, templates, deploy checks, migrations
@@ -86,6 +92,10 @@ bench-actions: $(INSTALLED) ## a thousand retries due at once, and what a claim 
 
 bench-walls: $(INSTALLED) ## what row-level security costs hot reads, beside the same reads without it
 	@$(ALONE) $(PYTHON) -m tests.bench.walls $(ARGS)
+
+bench-browser: $(INSTALLED) browser ## the console in chromium: paint, keys, live rows, a storm, a server that came back; a thousand sockets
+	@$(ALONE) $(PYTHON) -m tests.bench.browser $(ARGS)
+	@$(ALONE) $(PYTHON) -m tests.bench.sockets
 
 mutants: $(INSTALLED) ## the product broken on purpose in a copy of the tree: the tests have to notice, minutes long
 	@$(ALONE) $(PYTHON) -m tests.security.mutants $(ARGS)
