@@ -133,6 +133,7 @@ def _named(page: Page) -> list[str]:
     return [] if n_headings == 1 and is_named else [f"{page.url}: {n_headings} h1, {page.title()}"]
 
 
+@pytest.mark.smoke
 def test_axe_finds_nothing_in_what_opens(cast: World, sign_in: SignIn, ids: dict[str, str]) -> None:
     page = sign_in(cast.alice, **options("wide"))
     page.add_init_script(path=AXE)

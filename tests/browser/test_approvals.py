@@ -26,6 +26,7 @@ def _approval_url(cast: World) -> str:
         return f"/approvals/{Approval.objects.for_tenant(cast.acme).get().pk}/"
 
 
+@pytest.mark.smoke
 def test_enter_y_enter_approves_what_waits(cast: World, sign_in: SignIn, incident_url: str) -> None:
     page = sign_in(cast.alice)
     page.goto("/incidents/")

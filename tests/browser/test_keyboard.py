@@ -20,6 +20,7 @@ def desk(cast: World, sign_in: SignIn) -> Page:
     return page
 
 
+@pytest.mark.smoke
 def test_j_and_k_move_real_focus_and_enter_opens(desk: Page) -> None:
     desk.keyboard.press("j")
     expect(desk.locator(".row .title").nth(0)).to_be_focused()

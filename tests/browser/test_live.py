@@ -22,6 +22,7 @@ def desk(cast: World, sign_in: SignIn) -> Page:
     return page
 
 
+@pytest.mark.smoke
 def test_a_row_changes_live_without_a_reload(cast: World, desk: Page) -> None:
     report(cast.acme, runs=["run-2", "run-3"])
     expect(desk.locator(".row .cell-events")).to_have_text("3")
@@ -136,6 +137,7 @@ def test_a_kill_switch_shows_at_once_on_everybodys_page(
     expect(desk.locator(".row .pill")).to_have_text("Held")
 
 
+@pytest.mark.smoke
 def test_a_lost_line_is_found_again_and_nothing_is_missed(cast: World, sign_in: SignIn) -> None:
     report(cast.acme, runs=["run-1"])
     page = sign_in(cast.alice)

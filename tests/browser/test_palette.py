@@ -52,6 +52,7 @@ def test_the_usual_things_cost_eleven_keys(desk: Page) -> None:
     assert acknowledged + undone + snoozed + resolved + opened == 11  # CONSOLE.md tasks 1 2 3 6 8
 
 
+@pytest.mark.smoke
 def test_a_runaway_workflow_is_stopped_from_the_palette(desk: Page) -> None:
     desk.keyboard.press("Control+k")
     expect(desk.locator("#palette")).to_be_focused()

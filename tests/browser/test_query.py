@@ -22,6 +22,7 @@ def desk(cast: World, sign_in: SignIn) -> Page:
     return page
 
 
+@pytest.mark.smoke
 def test_keys_and_values_are_completed_and_asked_by_keyboard_alone(desk: Page) -> None:
     desk.keyboard.press("/")
     desk.keyboard.type("work")

@@ -21,6 +21,7 @@ def desk(cast: World, sign_in: SignIn) -> Page:
     return page
 
 
+@pytest.mark.smoke
 def test_rows_are_ticked_resolved_and_undone_by_key(desk: Page) -> None:
     # CONSOLE.md: x J J e resolves neighbours, z takes it back
     desk.keyboard.press("j")

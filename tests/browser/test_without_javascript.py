@@ -16,6 +16,7 @@ def desk(cast: World, sign_in: SignIn) -> Page:
     return sign_in(cast.alice, java_script_enabled=False)
 
 
+@pytest.mark.smoke
 def test_find_open_acknowledge_and_resolve(cast: World, desk: Page) -> None:
     desk.goto("/incidents/?tab=open")
     desk.get_by_label("Search title, code or number").fill("capture")
@@ -66,6 +67,7 @@ def test_the_actions_of_a_run_are_a_page_of_their_own(desk: Page) -> None:
     expect(desk.locator("h1")).to_have_text("Actions of run run-1")
 
 
+@pytest.mark.smoke
 def test_stop_and_lift(desk: Page) -> None:
     desk.goto("/incidents/")
     desk.get_by_role("link", name="STOP").click()

@@ -15,6 +15,7 @@ from tests.faults.nursery import Nursery
 pytestmark = pytest.mark.faults
 
 
+@pytest.mark.smoke
 def test_an_attempt_in_doubt_escalates_its_incident(ground: Ground, workers: Nursery) -> None:
     ground.due(1, idempotent="no")
     ground.kill_each(workers, "action.after_started_commit", times=1)
