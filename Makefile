@@ -23,7 +23,7 @@ WATCH := make=$$PPID server=$$$$; catches() { grep '^SigCgt' /proc/$$make/status
 			kill -TERM $$server ) </dev/null >/dev/null 2>&1 & ); \
 	fi
 
-.PHONY: help run dev test check fmt browsers faults-small faults bench bench-grouping bench-digest bench-console bench-actions bench-analysis bench-walls bench-scale bench-browser mutants browser screens
+.PHONY: help run dev test check fmt browsers faults-small faults bench bench-grouping bench-digest bench-console bench-actions bench-analysis bench-walls bench-scale mutants browser screens
 .DEFAULT_GOAL := help
 
 help:
@@ -95,10 +95,6 @@ bench-walls: $(INSTALLED) ## what row-level security costs hot reads, beside the
 
 bench-scale: $(INSTALLED) ## two web processes, three workers and PgBouncer, and what an event costs each; ARGS="--events 5000"
 	@$(ALONE) $(PYTHON) -m tests.bench.scale $(ARGS)
-
-bench-browser: $(INSTALLED) browser ## the console in chromium: paint, keys, live rows, a storm, a server that came back; a thousand sockets
-	@$(ALONE) $(PYTHON) -m tests.bench.browser $(ARGS)
-	@$(ALONE) $(PYTHON) -m tests.bench.sockets
 
 mutants: $(INSTALLED) ## the product broken on purpose in a copy of the tree: the tests have to notice, minutes long
 	@$(ALONE) $(PYTHON) -m tests.security.mutants $(ARGS)
