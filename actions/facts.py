@@ -62,7 +62,11 @@ def of_action(action: Action, ground: Ground) -> gate.Facts:
     assert run is not None
     assert incident is not None
     facts = replace(
-        decisions.facts_of_permission(incident, mode=_mode(action, incident, ground)),
+        decisions.facts_of_permission(
+            incident,
+            mode=_mode(action, incident, ground),
+            record=action.policy.get("track_record"),
+        ),
         **stops,
         is_still_needed=run.state in UNRECOVERED and not is_ignored(incident, run.incident),
         attempts=gate.Window(action.attempts_made, action.attempts_max),

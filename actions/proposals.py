@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from actions import approvals, retry
 from actions.models import Action
@@ -25,7 +26,9 @@ def retries(
     dice: Callable[[], float] = random.random,
 ) -> list[Action]:
     """One for each run as `incident` tells it, not stored yet. `dice` answer from [0, 1) for the jitter."""
-    verdict = gate.check(decisions.facts_of_permission(incident, mode=_asking(in_force)))
+    record = _record(decision)
+    facts = decisions.facts_of_permission(incident, mode=_asking(in_force), record=record)
+    verdict = gate.check(facts)
     return [_retry(incident, decision, run, in_force, verdict, now=now, dice=dice) for run in runs]
 
 
@@ -64,6 +67,17 @@ def _asking(in_force: Effective) -> str:
     return "approve" if in_force.mode == "approve" else "auto"
 
 
+def _record(decision: Decision) -> Any:
+    return (decision.inputs or {}).get("track_record")
+
+
+def _policy(in_force: Effective, decision: Decision) -> dict[str, Any]:
+    """As resolved now; with how retries like it did before, where the decision knew it."""
+    policy = {**in_force.retry_as_json(), "mode": in_force.mode}
+    record = _record(decision)
+    return {**policy, "track_record": record} if record else policy
+
+
 def _retry(
     incident: Incident,
     decision: Decision,
@@ -87,7 +101,7 @@ def _retry(
         decision=decision,
         workflow_id=incident.workflow_id,
         vendor_id=incident.vendor_id,
-        policy={**in_force.retry_as_json(), "mode": in_force.mode},
+        policy=_policy(in_force, decision),
         gates=verdict.as_json(),
         result={"waited_seconds": wait},  # decorrelated jitter spreads the next wait by it
         waiting_reason=verdict.reason[:300],

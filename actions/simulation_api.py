@@ -41,7 +41,7 @@ class SimulationAsked(VerbSerializer):
 
     scope = serializers.ChoiceField(choices=SCOPES, required=False)
     target = TextField(required=False, default="", allow_blank=True, max_length=100)
-    values = serializers.DictField(required=False, help_text="Everything that it would set.")  # type: ignore[assignment]
+    values = serializers.DictField(required=False, help_text="Everything that it would set.")
     document = TextField(required=False, max_length=strict_yaml.MAX_BYTES)
     outcome_rule = OutcomeRuleGiven(required=False)
     days = WholeField(

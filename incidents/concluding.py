@@ -109,6 +109,11 @@ def in_force_of(snapshot: Mapping[str, Mapping[str, Any]]) -> Effective:
     return Effective(MappingProxyType(values))
 
 
+def record_of(kept: Mapping[str, Any] | None) -> gate.Record | None:
+    """How retries like it did before; decisions from before this was asked have none."""
+    return gate.Record(kept["worked"], kept["n"], kept["lower"]) if kept else None
+
+
 def choose(
     *, in_force: Effective, severity: str, has_retry_url: bool, classification: Mapping[str, Any]
 ) -> Chosen:
@@ -199,6 +204,7 @@ def _gates(inputs: Mapping[str, Any], in_force: Effective) -> tuple[Mapping[str,
         is_certain=bool(inputs["classification"].get("is_certain", False)),
         confidence_threshold=inputs["confidence_threshold"],
         storm=gate.Storm(inputs["unrecovered_runs"], inputs["storm_runs"]),
+        record=record_of(inputs.get("track_record")),
     )
     return tuple(gate.check(facts).as_json())
 

@@ -1,6 +1,6 @@
 """Decides what to do about an incident: analysis is pure, the Decision row keeps what it was decided from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from django.db import transaction
 
 from awfdrs_site.lib import correlation, sweeping, tracing
 from events.models import Event
-from incidents import concluding, lifecycle
+from incidents import concluding, lifecycle, track_record
 from incidents.analysis.port import ENGINE_VERSION
 from incidents.concluding import Conclusion
 from incidents.concluding import choose as choose
@@ -89,7 +89,9 @@ def rules_for(incident: Incident, *, known: Sequence[Override] | None = None) ->
 def _record(incident: Incident, *, now: datetime) -> Decision:
     known = rules.overrides(incident.tenant_id)
     in_force = rules_for(incident, known=known)
-    inputs, snapshot = inputs_of(incident, in_force, known), in_force.as_json()
+    record = _record_of_retries(incident) if in_force.retry.enabled else None
+    inputs = inputs_of(incident, in_force, known, record=record)
+    snapshot = in_force.as_json()
     concluded = concluding.conclude(inputs, in_force)
     decision: Decision = Decision.objects.create(
         tenant_id=incident.tenant_id,
@@ -126,7 +128,21 @@ def _move(incident: Incident, chosen: Conclusion, *, now: datetime) -> None:
         lifecycle.escalate(incident, by=SYSTEM, now=now, reason=chosen.reasons[-1])
 
 
-def inputs_of(incident: Incident, in_force: Effective, known: Sequence[Override]) -> dict[str, Any]:
+def _record_of_retries(incident: Incident) -> dict[str, Any] | None:
+    """How often retries for failures like it worked; None where too few outcomes are known to say."""
+    for one in () if incident.is_storm else track_record.of(incident).actions:
+        if one.choice == Choice.RETRY and one.lower is not None:
+            return {"worked": one.worked, "n": one.n, "lower": one.lower}
+    return None
+
+
+def inputs_of(
+    incident: Incident,
+    in_force: Effective,
+    known: Sequence[Override],
+    *,
+    record: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Everything it is decided from but the rules' values; for people also where it comes from."""
     return {
         "signature": incident.signature,
@@ -148,6 +164,7 @@ def inputs_of(incident: Incident, in_force: Effective, known: Sequence[Override]
         "confidence_threshold": settings.AI_CONFIDENCE_THRESHOLD,
         "rulebook": rules.rulebook().digest,
         "rule_versions": _versions(in_force, known),
+        **({"track_record": dict(record)} if record else {}),
     }
 
 
@@ -172,8 +189,13 @@ def storm_of(incident: Incident) -> gate.Storm:
     return gate.Storm(incident.unrecovered_runs, incident.tenant.storm_runs)
 
 
-def facts_of_permission(incident: Incident, *, mode: str = "auto") -> gate.Facts:
-    """What a person may have to allow, as the gate's facts; the same at planning and at start."""
+def facts_of_permission(
+    incident: Incident, *, mode: str = "auto", record: Mapping[str, Any] | None = None
+) -> gate.Facts:
+    """What a person may have to allow, as the gate's facts; the same at planning and at start.
+
+    `record` is the decision's: what it was decided from, not what is known by now.
+    """
     return gate.Facts(
         action_type="retry",
         mode=mode,
@@ -182,4 +204,5 @@ def facts_of_permission(incident: Incident, *, mode: str = "auto") -> gate.Facts
         confidence=float(incident.classification.get("confidence", 0)),
         is_certain=bool(incident.classification.get("is_certain", False)),
         confidence_threshold=settings.AI_CONFIDENCE_THRESHOLD,
+        record=concluding.record_of(record),
     )

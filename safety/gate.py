@@ -4,7 +4,8 @@ The facts are plain frozen values, so that the gate knows no Incident and no Act
 with its value, limit, source and when it clears. The order, which decides what an action that two gates hold does:
 1. Is there anything to do: still_needed, retry_rule, retry_url.
 2. Who stops it, or lets it go at a pace: kill_switch, release, campaign.
-3. What a person may allow: mode, auto_retry, idempotent, confidence; whether that holds: approval; storm, blast_radius.
+3. What a person may allow: mode, auto_retry, idempotent, confidence, track_record; whether that holds: approval;
+   storm, blast_radius.
 4. How often: attempts_left, backoff, run_retry_limit, vendor_retry_limit, retry_budget.
 5. How many at once: in_flight_tenant, in_flight_workflow, in_flight_vendor.
 6. What the vendor bears: circuit_breaker, vendor_rate.
@@ -24,6 +25,7 @@ from safety.gatefacts import (
     InFlight,
     Needed,
     Permit,
+    Record,
     Storm,
     Window,
 )
@@ -38,6 +40,7 @@ __all__ = [
     "InFlight",
     "Needed",
     "Permit",
+    "Record",
     "Storm",
     "Verdict",
     "Window",
@@ -234,6 +237,8 @@ def _permissions(facts: Facts) -> Iterator[Gate]:
     if facts.mode != "auto":
         asks = "The rules want a person to allow it."
         checks = (("mode", False, facts.mode, "auto", "the rules", asks), *checks)
+    if facts.record is not None:
+        checks = (*checks, _track_record(facts.record, facts.confidence_threshold))
     for name, passes, value, limit, source, why in checks:
         approved = facts.is_approved and not passes
         yield Gate(
@@ -245,6 +250,15 @@ def _permissions(facts: Facts) -> Iterator[Gate]:
             "approve",
             detail="" if passes or approved else why,
         )
+
+
+def _track_record(record: Record, threshold: float) -> tuple[str, bool, str, str, str, str]:
+    worked = f"{record.worked} of {record.n} times"
+    sure = f"at least {record.lower:.0%} of the time, and {threshold:.0%} are asked for"
+    why = f"Retries like it worked {worked}: {sure}."
+    value = f"{record.lower:.2f} ({worked})"
+    is_enough = record.lower >= threshold
+    return ("track_record", is_enough, value, f"{threshold:.2f}", "AI_CONFIDENCE_THRESHOLD", why)
 
 
 def storm_gate(storm: Storm, *, is_approved: bool = False) -> Gate:

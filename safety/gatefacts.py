@@ -110,6 +110,15 @@ class Storm:
 
 
 @dataclass(frozen=True)
+class Record:
+    """How often retries like it worked before, and the share that the true one is above for sure."""
+
+    worked: int
+    n: int
+    lower: float
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything the gates look at. None means: not asked at this moment, so no such gate."""
 
@@ -127,6 +136,7 @@ class Facts:
     confidence: float = 1.0
     is_certain: bool = True
     confidence_threshold: float = 0.7
+    record: Record | None = None  # too few outcomes say nothing
     is_still_needed: bool = True
     retry_rule: Needed | None = None
     retry_url: Needed | None = None

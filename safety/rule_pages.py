@@ -158,7 +158,7 @@ def rule_page(
     found = rules.versions(tenant_id, scope=scope, target=target)
     rows = list(found[: VERSIONS_SHOWN + 1])
     newest = rows[0] if rows else None
-    tried = above.tried(tenant_id, scope, target) if above.tried and rows else None
+    tried = above.tried(tenant_id, scope, target) if above.tried else None
     sets = sorted(newest.values.items()) if newest else []
     lines = [
         _version_line(row, older, is_newest=row is newest, may_change=may_change, tried=tried)

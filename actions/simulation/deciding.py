@@ -4,6 +4,7 @@ from datetime import datetime
 
 from actions import planning
 from actions.simulation import trying
+from actions.simulation.past import Decided
 from actions.simulation.world import LAG, Case, World
 from awfdrs_site.lib.ids import uuid7
 from incidents import concluding, decisions
@@ -20,9 +21,15 @@ _LEADS_TO = {
 
 def soon(world: World, case: Case, *, now: datetime) -> None:
     """Decide it when it was decided, or as soon as a worker would have."""
-    recorded = world.past.decisions.get(case.real_id, ()) if case.real_id else ()
-    at = next((at for at, _ in recorded if at >= case.incident.opened_at), now + LAG)
-    world.at(at, 2, decide, case, case.incident.opened_at)
+    recorded = _recorded(world, case)
+    at = recorded.at if recorded else now + LAG
+    world.at(max(at, now), 2, decide, case, case.incident.opened_at)
+
+
+def _recorded(world: World, case: Case) -> Decided | None:
+    """The decision that was made of this opening."""
+    made = world.past.decisions.get(case.real_id, ()) if case.real_id else ()
+    return next((one for one in made if one.at >= case.incident.opened_at), None)
 
 
 def plan_soon(world: World, case: Case, key: Key, run: Run, *, now: datetime) -> None:
@@ -37,12 +44,16 @@ def decide(world: World, case: Case, opened_at: datetime, *, now: datetime) -> N
         return
     known = world.known(now)
     in_force = decisions.rules_for(incident, known=known)
-    concluded = concluding.conclude(decisions.inputs_of(incident, in_force, known), in_force)
+    recorded = _recorded(world, case)
+    record = recorded.record if recorded else None
+    inputs = decisions.inputs_of(incident, in_force, known, record=record)
+    concluded = concluding.conclude(inputs, in_force)
     case.decision = Decision(
         id=uuid7(now),
         tenant=world.past.tenant,
         incident=incident,
         correlation_id="simulation",
+        inputs=inputs,
         **concluded.as_json(),
     )
     incident.decided_at = now

@@ -92,8 +92,8 @@ def _unlike(past: Past, real: Any, shown: Opened, n_events: int) -> Iterator[str
     if shown.event_count != n_events:
         yield f"{real} counted {n_events} events, in the simulation {shown.event_count}."
     decided = past.decisions.get(real.pk)
-    if decided and decided[0][1] != shown.choice:
-        yield f"{real}: {decided[0][1]} was decided, in the simulation {shown.choice or 'nothing'}."
+    if decided and decided[0].choice != shown.choice:
+        yield f"{real}: {decided[0].choice} was decided, in the simulation {shown.choice or 'nothing'}."
 
 
 def _other_attempts(past: Past, world: World) -> Iterator[str]:

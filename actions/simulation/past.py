@@ -66,6 +66,15 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Decided:
+    """When what was decided, and how retries like it had done by then."""
+
+    at: datetime
+    choice: str
+    record: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
 class Move:
     """Where an incident was moved by people, or by what a simulation does not do again."""
 
@@ -100,7 +109,7 @@ class Past:
     stops: list[Stop]
     links: dict[UUID, tuple[UUID | None, str]] = field(default_factory=dict)  # incident, signature
     incidents: dict[UUID, Incident] = field(default_factory=dict)
-    decisions: dict[UUID, list[tuple[datetime, str]]] = field(default_factory=dict)
+    decisions: dict[UUID, list[Decided]] = field(default_factory=dict)
     moves: dict[UUID, list[Move]] = field(default_factory=dict)
     planned: dict[tuple[Key, int], list[Planned]] = field(default_factory=dict)
     by_hand: list[tuple[Key, UUID | None, datetime, bool]] = field(default_factory=list)
@@ -228,8 +237,9 @@ def _incidents(past: Past) -> None:
     decided = Decision.objects.for_tenant(past.tenant.pk).filter(
         created_at__gt=past.since, created_at__lte=past.until
     )
-    for pk, at, choice in decided.order_by("id").values_list("incident", "created_at", "choice"):
-        past.decisions.setdefault(pk, []).append((at, choice))
+    asked = ("incident", "created_at", "choice", "inputs__track_record")
+    for pk, *said in decided.order_by("id").values_list(*asked):
+        past.decisions.setdefault(pk, []).append(Decided(*said))
     _moves(past)
 
 
@@ -273,7 +283,7 @@ def _retries(past: Past) -> None:
             past.by_hand += [(key, row.vendor_id, one.at, is_of_campaign) for one in tried[row.pk]]
 
 
-def _keys(tenant_id: UUID, ids: Sequence[UUID]) -> dict[UUID, Key]:
+def _keys(tenant_id: UUID, ids: Sequence[UUID | None]) -> dict[UUID | None, Key]:
     rows = Run.objects.for_tenant(tenant_id).filter(pk__in=set(ids))
     return {pk: (str(of), name) for pk, of, name in rows.values_list("pk", "workflow", "run_id")}
 
@@ -317,6 +327,7 @@ def _planned(row: Action, attempts: Sequence[Tried]) -> Planned:
 def _allowed_at(row: Action, attempts: Sequence[Tried]) -> datetime | None:
     """By a vote, or by a person's own hand."""
     if row.approval is not None and row.approval.status in ALLOWED:
-        return row.approval.decided_at
+        decided_at: datetime | None = row.approval.decided_at
+        return decided_at
     is_by_hand = bool(row.parameters.get("approved_by")) and bool(attempts)
     return attempts[0].at if is_by_hand else None

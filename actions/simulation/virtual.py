@@ -58,15 +58,15 @@ class VirtualCounts(Counts):
         self._moment, self._book = now, book
 
     @property
-    def calling(self) -> Counter[tuple[UUID | None, UUID | None]]:  # type: ignore[override]
+    def calling(self) -> Counter[tuple[UUID | None, UUID | None]]:
         return Counter()
 
     @property
-    def of_runs(self) -> dict[UUID, Tried]:  # type: ignore[override]
+    def of_runs(self) -> dict[UUID, Tried]:
         return _Lazily(lambda pk: self._tried_of(self._book.of_runs.get(pk, ())))
 
     @property
-    def of_vendors(self) -> dict[UUID, Tried]:  # type: ignore[override]
+    def of_vendors(self) -> dict[UUID, Tried]:
         return _Lazily(lambda pk: self._tried_of(self._book.of_vendors.get(pk, ())))
 
     def heard(self, vendor: Vendor) -> list[Moment]:

@@ -11,6 +11,7 @@ GATES: Final = {
     "auto_retry": "Retries without a person",
     "idempotent": "Safe to call twice",
     "confidence": "Confidence",
+    "track_record": "Retries like it before",
     "approval": "As it was approved",
     "storm": "Runs retried without a person",
     "attempts_left": "Attempts left",
