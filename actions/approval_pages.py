@@ -207,7 +207,7 @@ def _blast(approval: Approval, n_waiting: int) -> str:
 
 
 def _why_not(approval: Approval, viewer: Viewer) -> str:
-    if approval.requested_by_id and approval.requested_by_id == viewer.actor.id:
+    if approvals.is_requester(approval, viewer.actor):
         return "You asked for this, so somebody else has to approve it."
     votes = ApprovalVote.objects.for_tenant(approval.tenant_id).filter(approval=approval)
     if approval.plan_hash and votes.filter(actor_id=viewer.actor.id).exists():

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -31,7 +31,8 @@ SAID = {
 @requires("view")
 def approval_list(request: TenantRequest) -> HttpResponse:
     tab = request.GET.get("tab", "waiting")
-    tab = tab if tab in approval_pages.TABS else "waiting"
+    if tab not in approval_pages.TABS:
+        raise Http404
     number = params.whole(request.GET, "page", default=1, most=PAGES_MOST)
     context = {
         "tab": tab,

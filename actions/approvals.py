@@ -10,7 +10,7 @@ from uuid import UUID
 from actions import lifecycle, terms
 from actions.models import Action, Approval, ApprovalVote, Campaign
 from actions.states import ApprovalStatus, Status
-from tenants import journal
+from tenants import journal, keys
 from tenants.journal import SYSTEM, Actor
 from tenants.models import Tenant
 
@@ -151,11 +151,11 @@ def request_of(asked: Action | Campaign, *, now: datetime, **plan: Any) -> Appro
 def say(
     approval: Approval, *, is_for: bool, plan_hash: str, by: Actor, now: datetime, reason: str = ""
 ) -> bool:
-    """Keep one person's word on the plan; whether it is their first on it."""
+    """Keep one person's word on the plan, given by hand or by a key; whether it is their first on it."""
     vote = ApprovalVote(
         tenant_id=approval.tenant_id,
         approval=approval,
-        actor_id=by.id,
+        actor_id=keys.person_behind(approval.tenant_id, by.id),
         actor_label=by.label,
         is_for=is_for,
         plan_hash=plan_hash,
@@ -164,6 +164,14 @@ def say(
     )
     ApprovalVote.objects.bulk_create([vote], ignore_conflicts=True)
     return bool(ApprovalVote.objects.for_tenant(approval.tenant_id).filter(pk=vote.pk).exists())
+
+
+def is_requester(asked: Action | Approval | Campaign, by: Actor) -> bool:
+    """Whether the same person asked for it, by hand or by a key; the machine's requests are nobody's."""
+    if not asked.requested_by_id:
+        return False
+    asker = keys.person_behind(asked.tenant_id, asked.requested_by_id)
+    return asker == keys.person_behind(asked.tenant_id, by.id)
 
 
 def _say_asked(approval: Approval, *, by: Actor, now: datetime) -> None:

@@ -66,7 +66,7 @@ def start(campaign: Campaign, *, by: Actor, now: datetime) -> Campaign:
     if campaign.n_runs == 0:
         raise MayNotGo("None of its runs can be called.")
     if why := needs_another(campaign):
-        if by.id == campaign.requested_by_id:
+        if approvals.is_requester(campaign, by):
             raise MayNotGo(f"Somebody other than {campaign.requested_by} must start it: {why}")
         if not _vote(campaign, why, by=by, now=now):
             return campaign

@@ -110,7 +110,7 @@ def run_action(action: Action, *, by: Actor, now: datetime, seen: str = "") -> A
         return approve_action(action, by=by, now=now, seen=seen)
     needed = Tenant.objects.get(pk=action.tenant_id).approvals_needed
     return lifecycle.run_now(
-        action, by=by, now=now, allows=needed <= 1 and not _is_requester(action, by)
+        action, by=by, now=now, allows=needed <= 1 and not approvals.is_requester(action, by)
     )
 
 
@@ -141,7 +141,7 @@ def _lockable(approval: Approval) -> Any:
 
 def _refuse(approval: Approval, *, by: Actor, now: datetime) -> None:
     _refuse_decided(approval, now=now)
-    if _is_requester(approval, by):
+    if approvals.is_requester(approval, by):
         raise OwnRequest
     if changed := approvals.edited(approval):
         raise PlanChanged(approvals.members(approval).count(), changed)
@@ -154,10 +154,6 @@ def _refuse_decided(approval: Approval, *, now: datetime) -> None:
         raise ApprovalRefused(approval.status)
     if approval.expires_at <= now:
         raise ApprovalRefused(ApprovalStatus.EXPIRED)  # the sweep has not come by yet
-
-
-def _is_requester(asked: Action | Approval, by: Actor) -> bool:
-    return asked.requested_by_id != "" and asked.requested_by_id == by.id
 
 
 def _close(

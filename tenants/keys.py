@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from tenants import journal
@@ -10,6 +11,7 @@ from tenants.journal import Actor
 from tenants.models import ApiKey
 
 OVERLAP = timedelta(hours=24)  # to bring the new secret to every machine that sends
+NOBODY: Final = "key"  # the one person that all keys are which no person has made
 
 
 def make(
@@ -22,7 +24,14 @@ def make(
     now: datetime,
 ) -> NewKey:
     """A new key; its secret is shown once and never again."""
-    made = issue_key(tenant_id=tenant_id, name=name, scopes=scopes, expires_at=expires_at, now=now)
+    made = issue_key(
+        tenant_id=tenant_id,
+        name=name,
+        scopes=scopes,
+        expires_at=expires_at,
+        made_by=_person(by),
+        now=now,
+    )
     journal.record(made.key, "api_key_added", by=by, at=now, name=name, scopes=scopes)
     return made
 
@@ -32,8 +41,10 @@ def rotate(key: ApiKey, *, by: Actor, now: datetime) -> NewKey:
     key = _locked(key)
     secret = secrets.token_urlsafe(32)
     key.previous_secret_hash, key.secret_hash = key.secret_hash, hash_secret(secret)
-    key.previous_expires_at = now + OVERLAP
-    key.save(update_fields=["secret_hash", "previous_secret_hash", "previous_expires_at"])
+    key.previous_expires_at, key.made_by = now + OVERLAP, _person(by)
+    key.save(
+        update_fields=["secret_hash", "previous_secret_hash", "previous_expires_at", "made_by"]
+    )
     journal.record(key, "api_key_rotated", by=by, at=now, name=key.name)
     return NewKey(key, f"awf_{key.prefix}_{secret}")
 
@@ -46,6 +57,20 @@ def revoke(key: ApiKey, *, by: Actor, now: datetime) -> ApiKey:
         key.save(update_fields=["revoked_at"])
         journal.record(key, "api_key_revoked", by=by, at=now, name=key.name)
     return key
+
+
+def person_behind(tenant_id: UUID, actor_id: str) -> str:
+    """Whose hand it is, as an actor's id: of a key whoever was shown its secret last. One person counts once."""
+    try:
+        key_id = UUID(actor_id)
+    except ValueError:
+        return actor_id  # a person, or the machine
+    mine = ApiKey.objects.for_tenant(tenant_id).filter(pk=key_id)
+    return mine.values_list("made_by", flat=True).first() or NOBODY
+
+
+def _person(by: Actor) -> str:
+    return by.id if by.kind == "user" else ""
 
 
 def _locked(key: ApiKey) -> ApiKey:

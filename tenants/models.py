@@ -118,6 +118,8 @@ class ApiKey(TenantOwned):
     prefix = models.CharField(max_length=16, unique=True, editable=False)
     secret_hash = models.BinaryField(editable=False)
     previous_secret_hash = models.BinaryField(null=True, editable=False)
+    # the person who was shown its secret last: what the key decides, that person decides
+    made_by = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
     previous_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices))
     rate_per_second = models.FloatField(null=True, blank=True)

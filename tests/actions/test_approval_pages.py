@@ -93,6 +93,8 @@ def test_nothing_that_waits_says_what_would(page: Client) -> None:
     text = page.get("/approvals/?page=1").content.decode()
     assert "Nothing waits for approval" in text
     assert page.get("/approvals/count/").content.decode().count("unseen") == 0
+    # a view that there is not is not shown as one that there is
+    assert page.get("/approvals/?tab=mine").status_code == 404
 
 
 def test_the_page_says_the_blast_and_the_terms_before_anybody_decides(

@@ -9,7 +9,7 @@ from actions.models import Action, Approval, ApprovalVote
 from actions.states import Status
 from incidents.models import Run
 from incidents.states import RunState
-from tenants import scoping
+from tenants import keys, scoping
 from tenants.journal import SYSTEM, Actor
 from tenants.models import Tenant, Workflow
 from tests.cast import decide_all, digest_all, event, journal_of, submit_all
@@ -158,6 +158,39 @@ def test_whoever_asked_does_not_approve_and_may_withdraw(acme: Tenant) -> None:
     with scoping.bound(acme.pk) as now:
         voting.reject(approval, by=ALICE, now=now, reason="a typo")
     assert statuses(acme) == {"skipped": 1}
+
+
+def key(tenant: Tenant, *, by: Actor = ANN) -> Actor:
+    """Another API key that this person has made, as who calls with it."""
+    with scoping.bound(tenant.pk) as now:
+        made = keys.make(
+            tenant.pk, name="deploy", scopes=["operate"], expires_at=None, by=by, now=now
+        )
+    return Actor("key", str(made.key.pk), "key deploy")
+
+
+def test_a_person_and_all_their_keys_are_one_voter(acme: Tenant) -> None:
+    change(acme, approvals_needed=2)
+    waiting(acme)
+    [approval] = asked(acme)
+    of_nobody = [key(acme, by=SYSTEM) for _ in range(2)]
+    for hers in (key(acme), key(acme), ANN):
+        assert vote(approval, by=hers).status == "waiting"
+    assert vote(approval, by=of_nobody[0]).status == "approved"
+    assert len(rows(acme, ApprovalVote)) == 2
+    # what no person has made is one voter as well
+    waiting(acme)
+    [_, second] = asked(acme)
+    assert [vote(second, by=each).status for each in of_nobody] == ["waiting", "waiting"]
+
+
+def test_who_asked_by_a_key_does_not_approve_by_hand_or_by_another(acme: Tenant) -> None:
+    waiting(acme, requested_by="key deploy", requested_by_id=key(acme).id)
+    [approval] = asked(acme)
+    for hers in (key(acme), ANN):
+        with pytest.raises(vote_refusals.OwnRequest):
+            vote(approval, by=hers)
+    assert vote(approval, by=key(acme, by=ALICE)).status == "approved"
 
 
 def test_two_of_two_have_to_agree_and_one_counts_once(acme: Tenant) -> None:
