@@ -3,14 +3,16 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from .client import encoded
-from .http import Answer, Http, Problem
-from .saying import DONE, UNSUPPORTED, Say
+from .http import Http, Problem
+from .saying import DONE, NO, UNSUPPORTED, Say
 
 Called = Callable[[argparse.Namespace, Http, Say], int]
 NOT_THERE = frozenset({404, 405})
+LOOKS_APART_SECONDS = 1.0
 
 
 def add(verbs: Any, with_http: Callable[[Called], Any]) -> None:
@@ -25,7 +27,7 @@ def add(verbs: Any, with_http: Callable[[Called], Any]) -> None:
     export.set_defaults(verb=with_http(exported))
     for name, help_text, verb in (
         ("import", "make the rules what a YAML file says", imported),
-        ("simulate", "what a YAML file would have changed", simulated),
+        ("simulate", "what a YAML file would have made of the last days", simulated),
     ):
         one = group.add_parser(name, help=help_text)
         one.add_argument("file", type=Path)
@@ -48,31 +50,74 @@ def in_force(options: argparse.Namespace, http: Http, say: Say) -> int:
 
 
 def exported(options: argparse.Namespace, http: Http, say: Say) -> int:
-    return _answered(say, lambda: http.call("GET", "rules/export"), "export")
+    return _answered(say, "export", lambda: _export(http, say))
 
 
 def imported(options: argparse.Namespace, http: Http, say: Say) -> int:
-    return _posted(options, http, say, "import")
+    return _answered(say, "import", lambda: _import(options, http, say))
 
 
 def simulated(options: argparse.Namespace, http: Http, say: Say) -> int:
-    return _posted(options, http, say, "simulate")
+    return _answered(say, "simulate", lambda: _simulate(options, http, say))
 
 
-def _posted(options: argparse.Namespace, http: Http, say: Say, name: str) -> int:
+def _export(http: Http, say: Say) -> int:
+    body = http.call("GET", "rules/export").body
+    say.value(body, body["document"].rstrip("\n"))
+    return DONE
+
+
+def _import(options: argparse.Namespace, http: Http, say: Say) -> int:
+    body = http.call("POST", "rules/import", _document(options)).body
+    lines = [
+        line
+        for one in body["changes"]
+        for line in (f"{one['rule']}: version {one['version']}", *_indented(one["differences"]))
+    ]
+    say.value(body, "\n".join(lines) or "The rules say this already.")
+    return DONE
+
+
+def _simulate(options: argparse.Namespace, http: Http, say: Say) -> int:
+    """Waits for the end; what is wrong with the simulation itself is no success."""
+    taken = http.call("POST", "rules/simulate", _document(options)).body
+    path = f"rules/simulations/{taken['simulation_id']}"
+    found = http.call("GET", path).body
+    while found["state"] == "working":
+        sleep(LOOKS_APART_SECONDS)
+        found = http.call("GET", path).body
+    say.value(found, _text(found))
+    return DONE if found["state"] == "done" else NO
+
+
+def _text(found: dict[str, Any]) -> str:
+    result = found["result"]
+    if result is None:
+        return f"{found['state']}: {found['error']}"
+    lines = [*result["change"], f"{found['events']} events"]
+    for name in ("incidents", "attempts", "notifications", "approvals"):
+        one = result[name]
+        lines.append(f"{name}: {one['n_added']} more, {one['n_removed']} fewer")
+    if not result["baseline"]["is_same"]:
+        lines.append("without the change it is not what really happened:")
+        lines += _indented(result["baseline"]["differences"])
+    return "\n".join(lines)
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
+
+
+def _document(options: argparse.Namespace) -> bytes:
     document = options.file.read_text(encoding="utf-8")
-    body = {"document": document} | ({"reason": options.reason} if options.reason else {})
-    return _answered(say, lambda: http.call("POST", f"rules/{name}", encoded(body)), name)
+    return encoded({"document": document} | ({"reason": options.reason} if options.reason else {}))
 
 
-def _answered(say: Say, call: Callable[[], Answer], name: str) -> int:
+def _answered(say: Say, name: str, call: Callable[[], int]) -> int:
     try:
-        answer = call()
+        return call()
     except Problem as problem:
         if problem.status not in NOT_THERE:
             raise
         text = f"This AWFDRS has no API for `rules {name}`: the console's page Rules is the place."
         return say.failed(UNSUPPORTED, text)
-    document = answer.body.get("document") if isinstance(answer.body, dict) else None
-    say.value(answer.body, document if document else str(answer.body))
-    return DONE

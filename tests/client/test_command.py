@@ -4,11 +4,14 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from actions import simulation_work
 from awfdrs_site.client import Client
 from awfdrs_site.client.cli import main
+from awfdrs_site.client.http import Problem
 from incidents.models import Incident
 from tenants.models import Tenant
 from tests.cast import digest_all, event, stored, submit
@@ -169,8 +172,30 @@ def test_an_incident_with_runs_left_is_resolved_only_when_they_are_waived(
     assert said(capsys, *waived)[1]["status"] == "resolved"
 
 
-def test_rules_in_force_are_shown_and_what_has_no_api_ends_with_five(capsys: Printed) -> None:
+def test_rules_are_exported_tried_and_imported_as_one_file(
+    capsys: Printed, acme: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text("overrides: {workflow: {checkout: {retry.max_retries: 2}}}")
+    waited = lambda _: simulation_work.work_due()  # noqa: E731
+    monkeypatch.setattr("awfdrs_site.client.rules_cli.sleep", waited)
+    code, tried = said(capsys, "rules", "simulate", str(file))
+    assert (code, tried["state"], tried["result"]["is_empty"]) == (0, "done", True)
+    assert main(["rules", "import", str(file), "--reason", "twice is enough"]) == 0
+    assert "workflow checkout: version 1" in capsys.readouterr().out
+    assert said(capsys, "rules", "import", str(file))[1] == {"changes": []}
+    assert main(["rules", "export"]) == 0
+    assert "retry.max_retries: 2" in capsys.readouterr().out
+    file.write_text("overrides: {workflow: {checkout: {retry.max_retries: -2}}}")
+    assert said(capsys, "rules", "import", str(file))[0] == 1
+
+
+def test_rules_in_force_are_shown_and_what_has_no_api_ends_with_five(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, rules = said(capsys, "rules", "effective", "--error-code", "payment_timeout")
     assert code == 0
     assert all(value["source"] for value in rules["values"].values())
+    gone = Problem({"status": 404, "code": "not_found"})
+    monkeypatch.setattr("awfdrs_site.client.rules_cli._export", Mock(side_effect=gone))
     assert said(capsys, "rules", "export")[0] == 5

@@ -19,7 +19,9 @@ from tenants.journal import SYSTEM
 from tenants.models import Tenant
 from tenants.scoping import bound
 from tests.cast import Api, decide_all, digest_all, failure, key_of, signed_in, submit
+from tests.databases import Owner
 from tests.factories import DecisionFactory, WorkflowFactory
+from tests.faults.sizes import sized
 
 CODES = ("", "payment_timeout", "insufficient_funds", "nobody_knows")
 
@@ -182,3 +184,28 @@ def test_the_command_replays_one_or_all_of_every_tenant(acme: Tenant, globex: Te
         f"{decision.pk} same\n1 replayed: 1 the same, 0 not, 0 of another engine\n",
     )
     assert replayed("--all") == (0, "2 replayed: 1 the same, 0 not, 1 of another engine\n")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_however_many_are_replayed_none_differs_until_somebody_edits_a_rule_by_sql(
+    acme: Tenant, owner: Owner
+) -> None:
+    # N5: 10 000 with AWFDRS_FAULT_SIZE=full
+    decision, n_more = decided(acme), sized(small=60, full=10_000) - 1
+    common: dict[str, Any] = {"tenant": acme, "incident_id": decision.incident_id}
+    common |= {"kind": decision.kind, "created_at": decision.created_at}
+    with bound(acme.pk):
+        for start in range(0, n_more, 1000):
+            rows = [kept(*case(seed)) for seed in range(start, min(start + 1000, n_more))]
+            for row in rows:
+                for name, value in common.items():
+                    setattr(row, name, value)
+            Decision.objects.bulk_create(rows)
+    n = n_more + 1
+    assert replayed("--all") == (0, f"{n} replayed: {n} the same, 0 not, 0 of another engine\n")
+    edit = """update safety_ruleoverride set "values" = '{"retry.max_retries": 9}'"""
+    owner.connection.execute(edit)
+    code, said = replayed("--all")
+    assert code != 0
+    assert "version 1 of the rule for workflow checkout was edited after it was saved" in said
+    assert f"{n} replayed: {n_more} the same, 1 not" in said
