@@ -115,7 +115,8 @@ def test_signals_are_sent_on_commit_by_one_module_each() -> None:
         for path in modules()
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call)
-        and ast.unparse(node.func).split(".")[-1].startswith("send")
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr.startswith("send")
         and ast.unparse(node.func).split(".")[0] in {"events_stored", "decision_recorded"}
     }
     assert senders == {

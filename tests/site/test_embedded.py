@@ -157,6 +157,7 @@ def test_a_stranger_on_the_recorded_port_is_not_taken_for_our_valkey(
     assert embedded.attached(data_dir) is None
 
 
+@pytest.mark.faults
 def test_two_starters_at_once_end_with_one_pair_of_servers(data_dir: Path) -> None:
     starters = [
         subprocess.Popen([*COMMAND, "start", data_dir], cwd=ROOT, stdout=subprocess.PIPE)
@@ -167,6 +168,7 @@ def test_two_starters_at_once_end_with_one_pair_of_servers(data_dir: Path) -> No
     assert json.loads(first) == json.loads(second)
 
 
+@pytest.mark.faults
 def test_what_was_committed_survives_kill_9_of_both_servers(data_dir: Path) -> None:
     before = embedded.start(data_dir)
     execute(before.database_owner_url, "create table kept as select 42 as answer")
@@ -181,6 +183,7 @@ def test_what_was_committed_survives_kill_9_of_both_servers(data_dir: Path) -> N
     )
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("dead", ["postgres_pid", "valkey_pid"])
 def test_only_the_dead_server_is_started_again(data_dir: Path, dead: str) -> None:
     before = embedded.start(data_dir)
@@ -197,6 +200,7 @@ def test_only_the_dead_server_is_started_again(data_dir: Path, dead: str) -> Non
     assert changed == {dead}
 
 
+@pytest.mark.faults
 def test_a_postgres_whose_starter_was_killed_is_adopted(data_dir: Path) -> None:
     embedded.start(data_dir)
     embedded.stop(data_dir)
@@ -210,6 +214,7 @@ def test_a_postgres_whose_starter_was_killed_is_adopted(data_dir: Path) -> None:
     assert embedded.start(data_dir).postgres_pid == orphan.pid
 
 
+@pytest.mark.faults
 def test_an_initdb_cut_short_is_begun_anew(data_dir: Path) -> None:
     (data_dir / "postgres.unfinished").mkdir(parents=True)
     (data_dir / "postgres.unfinished" / "PG_VERSION").write_text("18\n")
