@@ -8,6 +8,7 @@
   const NEARBY_MS = 1500; // actions and runs move often, and only colour what a row says next
   const SIGNED_OUT = 4401, MOVED_AWAY = 4403;
   const RETRY_FIRST_MS = 500, RETRY_MOST_MS = 15000;
+  const RETRY_EARLY_MS = 3000; // until the page polls: a server that restarts is back within seconds
   const STALE_AFTER_MS = 10000;
   const SETTLED_MS = 250; // who is refused is let in first, to be told why
   const POLL_FAST_MS = 3000, POLL_FAST_TIMES = 20, POLL_SLOW_MS = 60000;
@@ -164,7 +165,8 @@
     if (code === SIGNED_OUT || code === MOVED_AWAY) return tell("off", "Reload to go on");
     lostAt ??= Date.now();
     failures += 1;
-    const most = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** (failures - 1));
+    const limit = Date.now() - lostAt < STALE_AFTER_MS ? RETRY_EARLY_MS : RETRY_MOST_MS;
+    const most = Math.min(limit, RETRY_FIRST_MS * 2 ** (failures - 1));
     setTimeout(connect, most / 2 + Math.random() * most / 2);
     setTimeout(() => {
       if (lostAt === null || Date.now() - lostAt < STALE_AFTER_MS) return;
