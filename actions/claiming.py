@@ -47,10 +47,10 @@ with recursive clock as materialized (
   select * from lane where run_at <= (select now from clock)
 ), calling as (
   select tenant_id, workflow_id, vendor_id, count(*) as n from actions_action
-  where status = 'in_progress' and action_type = 'retry' group by 1, 2, 3
+  where status = 'in_progress' and action_type in ('retry', 'rollback') group by 1, 2, 3
 ), roomy as (
   select due.key, due.tenant_id, due.run_at,
-    case when due.action_type <> 'retry' then {NO_CAP} else least(
+    case when due.action_type not in ('retry', 'rollback') then {NO_CAP} else least(
       tenant.max_in_flight - coalesce((select sum(n) from calling where tenant_id = due.tenant_id), 0),
       workflow.max_in_flight - coalesce((select sum(n) from calling where workflow_id = due.workflow_id), 0),
       vendor.max_in_flight - coalesce((select sum(n) from calling where vendor_id = due.vendor_id), 0)

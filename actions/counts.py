@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import connection
 
 from actions.models import Action
+from actions.states import ActionType
 from safety import budget
 from safety.budget import Moment
 from tenants.models import Vendor
@@ -23,7 +24,7 @@ HOUR = timedelta(hours=1)
 
 CALLING = """
 select workflow_id, vendor_id, count(*) from actions_action
-where tenant_id = %(tenant)s and status = 'in_progress' and action_type = 'retry' group by 1, 2
+where tenant_id = %(tenant)s and status = 'in_progress' and action_type in ('retry', 'rollback') group by 1, 2
 """
 # Attempts of retries that no campaign made: campaigns have stages instead.
 _TRIED = """
@@ -72,7 +73,7 @@ class Counts:
 
     @cached_property
     def calling(self) -> Counter[tuple[UUID | None, UUID | None]]:
-        """Retries under way, by workflow and vendor."""
+        """Calls of workflows under way, by workflow and vendor."""
         rows = self._rows(CALLING)
         return Counter({(workflow_id, vendor_id): n for workflow_id, vendor_id, n in rows})
 
@@ -99,9 +100,9 @@ class Counts:
         return self._retried_at[vendor.pk]
 
     def add(self, action: Action) -> None:
-        """One more retry is let go; its attempt is not written yet."""
+        """One more call is let go; its attempt is not written yet."""
         self.calling[action.workflow_id, action.vendor_id] += 1
-        if action.campaign_id is not None:
+        if action.campaign_id is not None or action.action_type != ActionType.RETRY:
             return
         is_attended = bool(action.parameters.get("approved_by"))
         for counted, key in ((self.of_runs, action.run_id), (self.of_vendors, action.vendor_id)):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from actions import blasts, facts, outlook
 from actions.models import Action
-from actions.states import UNSETTLED, ActionType, Status
+from actions.states import ASKS_WORKFLOW, UNSETTLED, ActionType, Status
 from incidents import decisions
 from incidents.models import Incident, Run
 from incidents.states import UNRECOVERED, Choice
@@ -93,10 +93,12 @@ def _verdict(action: Action, *, now: datetime) -> gate.Verdict:
 def _seen(action: Action, *, now: datetime) -> gate.Facts:
     ground = facts.look([action], now=now, lock=False)
     seen = facts.of_action(action, ground)
-    if action.action_type != ActionType.RETRY:
+    if action.action_type not in ASKS_WORKFLOW:
         return seen
-    blast = blasts.of_action(action, seen, blasts.Radii(ground, [action]))
-    seen = replace(seen, in_flight=facts.in_flight(action, ground), blast=blast)
+    if action.action_type == ActionType.RETRY:
+        blast = blasts.of_action(action, seen, blasts.Radii(ground, [action]))
+        seen = replace(seen, blast=blast)
+    seen = replace(seen, in_flight=facts.in_flight(action, ground))
     if action.vendor is None:
         return seen
     admitted = breaker.peek(action.vendor, call_id=str(action.pk), now=now)

@@ -13,7 +13,7 @@ from actions.counts import HOUR as HOUR
 from actions.counts import Tried
 from actions.ground import Ground
 from actions.models import Action, Attempt
-from actions.states import ActionType, Status
+from actions.states import ASKS_WORKFLOW, ActionType, Status
 from incidents import decisions
 from incidents.models import Incident, Run
 from incidents.states import UNRECOVERED
@@ -142,7 +142,7 @@ def take_turn(tenant_id: UUID) -> None:
 
 def in_flight(action: Action, ground: Ground) -> Sequence[gate.InFlight]:
     """Calls under way against each cap. Exact while the tenant's turn is held."""
-    assert action.workflow is not None, "only retries have caps, and each has a workflow"
+    assert action.workflow is not None, "only calls of workflows have caps"
     calling = ground.counts.calling
     counted = [("tenant", calling.total(), action.tenant.max_in_flight)]
     of_workflow = sum(n for (pk, _), n in calling.items() if pk == action.workflow_id)
@@ -189,9 +189,9 @@ def _permit(admitted: Admitted, *, now: datetime) -> gate.Permit:
 
 
 def calling(tenant_id: UUID) -> Any:
-    """The retries under way, as the caps count them."""
+    """The calls of workflows under way, as the caps count them."""
     mine = Action.objects.for_tenant(tenant_id)
-    return mine.filter(status=Status.IN_PROGRESS, action_type=ActionType.RETRY)
+    return mine.filter(status=Status.IN_PROGRESS, action_type__in=ASKS_WORKFLOW)
 
 
 def retries_since(tenant_id: UUID, since: datetime) -> Any:

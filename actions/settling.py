@@ -191,14 +191,14 @@ def _tell_breakers(tenant_id: UUID, batch: _Batch, *, now: datetime) -> None:
     heard: dict[UUID, list[Heard]] = defaultdict(list)
     names: dict[UUID, str] = {}
     for action, result in batch:
-        if action.action_type == ActionType.RETRY and action.vendor_name:
+        if action.action_type in ASKS_WORKFLOW and action.vendor_name:
             names[action.vendor_id] = action.vendor_name
             heard[action.vendor_id].append(_heard(action, result))
     known = rules.overrides(tenant_id) if heard else ()
     for vendor_id in sorted(heard):
         vendor = Vendor(id=vendor_id, tenant_id=tenant_id, name=names[vendor_id])
         watched = breaker.watch(vendor, known=known)
-        breaker.hear(watched, heard[vendor_id], now=now, cause="our own retries")
+        breaker.hear(watched, heard[vendor_id], now=now, cause="our own calls")
 
 
 def _heard(action: Any, result: Result) -> Heard:

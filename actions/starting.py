@@ -117,11 +117,12 @@ def ask(action: Action, batch: Batch) -> tuple[gate.Verdict, Admitted | None]:
     ground = batch.ground
     seen = facts.of_action(action, ground)
     verdict = gate.check(seen)
-    if verdict.effect != "go" or action.action_type != ActionType.RETRY:
+    if verdict.effect != "go" or action.action_type not in ASKS_WORKFLOW:
         return verdict, None
     _take_turn(batch)
-    blast = blasts.at_start(action, seen, batch.radii)
-    seen = replace(seen, in_flight=facts.in_flight(action, ground), blast=blast)
+    if action.action_type == ActionType.RETRY:
+        seen = replace(seen, blast=blasts.at_start(action, seen, batch.radii))
+    seen = replace(seen, in_flight=facts.in_flight(action, ground))
     if action.vendor is None:
         return gate.check(seen), None
     watched = batch.watched[action.vendor.pk]
@@ -141,10 +142,10 @@ def _take_turn(batch: Batch) -> None:
         return
     batch.has_turn = True
     facts.take_turn(batch.ground.tenant_id)
-    retries = [one for one in batch.actions if one.action_type == ActionType.RETRY]
-    if len({one.vendor_id for one in retries}) > 1:
-        retries = [one for one in retries if _may_go(one, batch)]
-    vendors = {one.vendor.pk: one.vendor for one in retries if one.vendor is not None}
+    calling = [one for one in batch.actions if one.action_type in ASKS_WORKFLOW]
+    if len({one.vendor_id for one in calling}) > 1:
+        calling = [one for one in calling if _may_go(one, batch)]
+    vendors = {one.vendor.pk: one.vendor for one in calling if one.vendor is not None}
     for vendor_id in sorted(vendors):  # as the digest does, which holds several too
         batch.watched[vendor_id] = breaker.watch(vendors[vendor_id], known=batch.ground.known)
 
@@ -220,10 +221,10 @@ def _begin(action: Action, admitted: Admitted | None, batch: Batch) -> None:
         action, Status.IN_PROGRESS, "started", attempt=action.attempts_made
     )
     batch.begun.append((action, admitted))
-    if action.action_type == ActionType.RETRY:
+    if action.action_type in ASKS_WORKFLOW:
         batch.ground.counts.add(action)
-        if is_first:
-            batch.radii.add(action)
+    if action.action_type == ActionType.RETRY and is_first:
+        batch.radii.add(action)
 
 
 def _store(batch: Batch) -> dict[UUID, Call]:

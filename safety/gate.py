@@ -9,6 +9,7 @@ with its value, limit, source and when it clears. The order, which decides what 
 4. How often: attempts_left, backoff, run_retry_limit, vendor_retry_limit, retry_budget.
 5. How many at once: in_flight_tenant, in_flight_workflow, in_flight_vendor.
 6. What the vendor bears: circuit_breaker, vendor_rate.
+What compensates a retry passes still_needed, 2, approval, 5 and 6: a person asked for it, once, and it is no retry.
 Calls of a campaign skip storm, the hourly limits and the budget: its stages are their budget (DESIGN.md rule 14).
 """
 
@@ -125,6 +126,7 @@ def _gates(facts: Facts) -> Iterator[Gate]:
         yield from _switches(facts)
         if facts.approval_changed is not None:
             yield _approval(facts.approval_changed)
+        yield from _bearable(facts)
         return
     yield from _to_do(facts)
     yield from _switches(facts)
@@ -132,6 +134,11 @@ def _gates(facts: Facts) -> Iterator[Gate]:
         yield _campaign(facts.campaign)
     yield from _allowed(facts)
     yield from _how_often(facts)
+    yield from _bearable(facts)
+
+
+def _bearable(facts: Facts) -> Iterator[Gate]:
+    """Of whatever calls a workflow, a compensation as well: how many at once, and what its vendor bears."""
     yield from map(_in_flight, facts.in_flight)
     if facts.breaker is not None:
         yield _permit("circuit_breaker", facts.breaker, "circuit breaker of the vendor")

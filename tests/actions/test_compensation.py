@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,16 +10,24 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from actions import compensation, execution, signing_secrets
+from actions.claiming import Claim
 from actions.compensation import NotCompensable
 from actions.models import Action
 from actions.states import ActionType, Status, Verification
 from incidents.models import Incident
 from incidents.states import RunState
+from safety import breaker
 from tenants import scoping
 from tenants.journal import SYSTEM, Actor
 from tenants.models import Tenant, Workflow
 from tests.cast import Api, journal_of, key_of, signed_in
-from tests.factories import ActionFactory, IncidentFactory, RunFactory, WorkflowFactory
+from tests.factories import (
+    ActionFactory,
+    IncidentFactory,
+    RunFactory,
+    VendorFactory,
+    WorkflowFactory,
+)
 from tests.support.outgoing import LOOPBACK
 from tests.support.problem_answers import members
 from tests.support.receiver import Receiver, Reply
@@ -194,3 +203,25 @@ def test_sending_again_warns_where_a_second_call_may_do_harm(
     assert ("whether attempt 1 arrived" in page) == warns
     assert client.post(f"/actions/{retry.pk}/run/").status_code == 302
     assert again(retry).status == Status.PENDING
+
+
+@pytest.mark.parametrize("gate", ["circuit_breaker", "in_flight_vendor"])
+def test_it_waits_for_what_its_vendor_bears_as_a_retry_does(
+    acme: Tenant, receiver: Receiver, gate: str
+) -> None:
+    asked = ask(sent(acme, receiver.url("/undo")))
+    vendor = VendorFactory(tenant=acme, name="acquirer", max_in_flight=1)
+    with scoping.bound(acme.pk) as now:
+        Action.objects.for_tenant(acme).update(vendor=vendor)
+        if gate == "circuit_breaker":
+            breaker.force(vendor, mode="forced_open", reason="down", until=None, by=ALICE, now=now)
+        else:
+            ActionFactory(tenant=acme, vendor=vendor, status=Status.IN_PROGRESS, lease_token=1)
+        claim = Claim(acme.pk, asked.pk, 7)
+        mine = Action.objects.for_tenant(acme).filter(pk=asked.pk)
+        mine.update(lease_token=7, lease_until=now + timedelta(minutes=1))
+    execution.run(claim)
+    held = again(asked)
+    assert (held.status, held.attempts_made) == (Status.PENDING, 0)
+    assert [one["name"] for one in held.gates if not one["passed"]] == [gate]
+    assert receiver.requests == []
