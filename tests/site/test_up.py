@@ -16,11 +16,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from psycopg import sql
 
 from awfdrs_site import embedded
 from awfdrs_site.demo import children, kept
 from awfdrs_site.demo.children import Children, Program, is_alive
-from awfdrs_site.wheels import machine
+from awfdrs_site.wheels import machine, postgres
+from tests import databases
+from tests.databases import Owner
+from tests.support import web
 
 ROOT = Path(__file__).parents[2]
 STEP_SECONDS = 120  # a loaded machine's patience; nothing here waits that long when all is well
@@ -201,6 +206,33 @@ def _curl(said: str) -> tuple[str, str, str]:
     match = re.search(r"POST (\S+) .*?Bearer (\S+)'.*?-d '(\{.*\})'", said, re.S)
     assert match is not None
     return match[1], match[2], match[3]
+
+
+@pytest.fixture
+def given(owner: Owner) -> Iterator[dict[str, str]]:
+    """The settings of a stack on servers it did not start: the tests', and a database of its own there."""
+    mine = sql.Identifier(f"{databases.NAME}_stack")
+    migrated = sql.Identifier(postgres.DATABASE)
+    owner.connection.execute(sql.SQL("create database {} template {}").format(mine, migrated))
+    urls = ("DATABASE_URL", "DATABASE_OWNER_URL")
+    yield web.environment() | {name: f"{getattr(settings, name)}_stack" for name in urls}
+    owner.connection.execute(sql.SQL("drop database {} with (force)").format(mine))
+
+
+@pytest.mark.longest
+def test_on_given_servers_it_takes_an_event_and_leaves_nothing(
+    tmp_path: Path, given: dict[str, str]
+) -> None:
+    mine = {"AWFDRS_DATA": str(tmp_path), "AWFDRS_DEMO": "0", "DEBUG": "true"}
+    stack = Stack(tmp_path, **given | mine)
+    try:
+        stack.wait_until_ready()
+        until(lambda: "schema_version" in stack.said)
+        url, token, body = _curl(stack.said)
+        assert [fetched(url, token=token, body=body) for _ in range(2)] == [201, 200]
+        assert stack.pid_of("awfdrs_site.celery worker")
+    finally:
+        _stop(stack)
 
 
 def refusal(**environment: str) -> "subprocess.CompletedProcess[str]":
