@@ -148,6 +148,9 @@ class ActionDetailSerializer(ActionSerializer):
 
 class WorkflowSerializer(serializers.ModelSerializer[Workflow]):
     vendor = serializers.CharField(source="vendor.name", default=None, allow_null=True)
+    retry_url = serializers.CharField(read_only=True, help_text="Empty: it has none.")
+    status_url = serializers.CharField(read_only=True, help_text="Empty: it has none.")
+    compensate_url = serializers.CharField(read_only=True, help_text="Empty: it has none.")
 
     class Meta:
         model = Workflow

@@ -18,6 +18,7 @@ from awfdrs_site import api_docs
 from tenants.models import Tenant
 from tenants.states import Role, Scope
 from tests.api.access_table import API
+from tests.api.test_documents import FORMATS as FORMATS_CHECKED
 from tests.api.world import Things, one_of_everything
 from tests.cast import key_of
 from tests.factories import MembershipFactory
@@ -155,7 +156,7 @@ def test_no_call_by_anybody_is_answered_500_or_as_nobody_documented(
         path = f"/api/v1/{route}"
         operation = document()["paths"][path.replace("<id:pk>", "{id}")][method.lower()]
         own = things.ids.get(API[method, route].of)
-        pk = data.draw(st.sampled_from([str(own), str(own), str(uuid4()), "nonsense", "0"]))
+        pk = data.draw(st.sampled_from([*[str(own)] * 6, str(uuid4()), "nonsense", "0"]))
         client, headers = callers[who]
         answer = client.generic(
             method,
@@ -174,7 +175,7 @@ def test_no_call_by_anybody_is_answered_500_or_as_nobody_documented(
     with capsys.disabled():
         print(f"\n{len(answered)} calls, {n_asked} of caller × operation: {n_good} did something")
     # the control: what was asked was not all refused
-    assert n_good > len(answered) // 20
+    assert n_good >= CALLS // 100
 
 
 def _judge(answer: Any, operation: dict[str, Any], asked: tuple[str, ...]) -> None:
@@ -192,4 +193,5 @@ def _judge(answer: Any, operation: dict[str, Any], asked: tuple[str, ...]) -> No
         answer.json(),
         schema | {"components": document()["components"]},
         cls=jsonschema.Draft202012Validator,
+        format_checker=FORMATS_CHECKED,
     )
