@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-STARTING_SECONDS = 15
+STARTING_SECONDS = 60
 
 
 @contextmanager
