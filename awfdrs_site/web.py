@@ -19,6 +19,7 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 DRAIN_SECONDS = (
     2.0  # whoever keeps a connection asks within it, hears that it ends, and opens another
 )
+GRACEFUL_SECONDS = 20  # what is under way then may take
 LOOK_SECONDS = 0.05
 
 
@@ -70,7 +71,7 @@ def main() -> None:
         "--fd", type=int, help="a socket that listens already, instead of an address"
     )
     asked.add_argument("--ready-fd", type=int, help="a pipe that is told when requests are taken")
-    asked.add_argument("--graceful-seconds", type=int, default=20)
+    asked.add_argument("--graceful-seconds", type=int, default=GRACEFUL_SECONDS)
     given = asked.parse_args()
     from awfdrs_site.asgi import application  # Django is set up by it
 

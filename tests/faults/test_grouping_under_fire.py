@@ -20,6 +20,7 @@ from tests.databases import Owner
 from tests.factories import IncidentFactory
 from tests.faults.nursery import Nursery, nursery
 from tests.faults.sizes import sized
+from tests.faults.table import Row
 from tests.threads import at_once
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
@@ -126,7 +127,7 @@ def under_fire(tenant: Tenant, digest: str, errors: Path) -> tuple[int, float]:
 
 
 def test_events_of_one_problem_survive_their_workers(
-    acme: Tenant, owner: Owner, tmp_path: Path
+    acme: Tenant, owner: Owner, tmp_path: Path, row: Row
 ) -> None:
     submit(acme, run_id="run-0", occurred_at="2026-01-01T12:00:00Z")
     owner.connection.execute(MULTIPLY, [N_EVENTS - 1])
@@ -147,10 +148,15 @@ def test_events_of_one_problem_survive_their_workers(
         assert AffectedRun.objects.for_tenant(acme).count() == N_EVENTS
     assert journal_of(acme, incident.pk) == ["detected"]
     assert "poisoned" not in journal_of(acme)
+    row.tell(
+        f"{kills} of {N_WORKERS} digesting workers killed, one every {KILL_EVERY_SECONDS:.1f} s",
+        load=f"{N_EVENTS} events of one problem",
+        recovery_seconds=calm,
+    )
 
 
 def test_the_same_fire_finds_out_who_reads_and_then_writes(
-    acme: Tenant, owner: Owner, tmp_path: Path
+    acme: Tenant, owner: Owner, tmp_path: Path, row: Row
 ) -> None:
     IncidentFactory(tenant=acme, event_count=0)
     submit(acme, run_id="run-0")
@@ -159,7 +165,13 @@ def test_the_same_fire_finds_out_who_reads_and_then_writes(
 
     # the positive control of the test above: every event was taken once, and counts were overwritten
     assert waiting(acme) == 0
-    assert 0 < only_incident(acme).event_count < N_EVENTS
+    counted = only_incident(acme).event_count
+    assert 0 < counted < N_EVENTS
+    row.tell(
+        "the same with read and then write",
+        load=f"{N_EVENTS} events of one problem",
+        control=f"{N_EVENTS - counted} events lost, as it must",
+    )
 
 
 class Died(BaseException):

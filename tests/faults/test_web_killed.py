@@ -14,6 +14,7 @@ import pytest
 from tenants.models import Tenant
 from tests.cast import event, key_of, stored
 from tests.faults.sizes import IS_FULL
+from tests.faults.table import Row
 from tests.support.web import Web, served
 
 pytestmark = pytest.mark.faults
@@ -79,7 +80,7 @@ async def _fire(web: Web, request: bytes) -> tuple[Counter[object], int]:
 
 @pytest.mark.skipif(not IS_FULL, reason="make faults: two web processes take a minute to start")
 def test_duplicates_are_one_event_while_web_processes_are_killed(
-    transactional_db: None, acme: Tenant
+    transactional_db: None, acme: Tenant, row: Row
 ) -> None:
     token = key_of(acme, rate_per_second=1e6, burst=1_000_000)
     body = json.dumps(event(idempotency_key="once")).encode()
@@ -90,7 +91,6 @@ def test_duplicates_are_one_event_while_web_processes_are_killed(
     )
     with served(workers=2) as web:
         told, n_killed = asyncio.run(_fire(web, request))
-    print(told, n_killed)
     ids = [one for one in told if isinstance(one, str) and one != "gone"]
     # issue 7: one row, one id, no 5xx from a living process
     assert (len(stored(acme)), len(ids)) == (1, 1)
@@ -99,3 +99,8 @@ def test_duplicates_are_one_event_while_web_processes_are_killed(
     # somebody was killed while he had requests
     assert n_killed > 0
     assert told["gone"] > 0
+    row.tell(
+        f"{n_killed} web processes killed",
+        load=f"{N_REQUESTS} posts of one key over {N_CONNECTIONS} connections",
+        control=f"{told['gone']} requests met a dead process",
+    )

@@ -15,6 +15,7 @@ import yaml
 from django.test import Client
 from django.urls import resolve
 
+from awfdrs_site import web
 from tests.support import deploy_schemas
 
 ROOT = Path(__file__).parents[2]
@@ -223,11 +224,10 @@ def test_probes_ask_ports_that_are_open_and_paths_that_answer() -> None:
 
 def test_the_graceful_ends_fit_into_each_other() -> None:
     """What is under way may end before anybody is killed."""
-    web = pods()["awfdrs-web"]["spec"]
-    wait = int(web["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
-    drain = re.search(r'graceful-shutdown", "(\d+)"', (ROOT / "Dockerfile").read_text())
-    assert drain is not None
-    assert wait + int(drain[1]) < web["terminationGracePeriodSeconds"]
+    pod = pods()["awfdrs-web"]["spec"]
+    wait = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+    ending = web.DRAIN_SECONDS + web.GRACEFUL_SECONDS
+    assert wait + ending < pod["terminationGracePeriodSeconds"]
 
 
 # --- monitoring ---------------------------------------------------------------------------------
