@@ -474,6 +474,15 @@ class TicketFactory(OwnedFactory[Ticket]):
     created_at = factory.LazyFunction(clock.read)
 
 
+def _nothing_differs() -> dict[str, Any]:
+    none: dict[str, Any] = {"before": 0, "after": 0, "n_added": 0, "n_removed": 0}
+    none |= {"added": [], "removed": []}
+    same = {"is_same": True, "incidents": 0, "attempts": 0, "differences": []}
+    kinds = ("incidents", "attempts", "notifications", "approvals")
+    lists = {"severities": {"count": 0, "moved": []}, "vendors": [], "assumptions": ["None."]}
+    return {"is_empty": True, "baseline": same, **dict.fromkeys(kinds, none), **lists}
+
+
 class SimulationFactory(OwnedFactory[Simulation]):
     class Meta:
         model = Simulation
@@ -483,6 +492,8 @@ class SimulationFactory(OwnedFactory[Simulation]):
     since = factory.LazyAttribute(lambda tried: tried.until - timedelta(days=7))
     until = factory.SelfAttribute("created_at")
     n_events = 0
+    state = "done"
+    result = factory.LazyFunction(_nothing_differs)
     actor_label = "test"
     created_at = factory.LazyFunction(clock.read)
     expires_at = factory.LazyAttribute(lambda tried: tried.created_at + timedelta(hours=1))

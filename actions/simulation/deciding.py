@@ -4,7 +4,7 @@ from datetime import datetime
 
 from actions import planning
 from actions.simulation import trying
-from actions.simulation.past import Decided
+from actions.simulation.kept import Decided
 from actions.simulation.world import LAG, Case, World
 from awfdrs_site.lib.ids import uuid7
 from incidents import concluding, decisions

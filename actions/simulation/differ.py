@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from actions.simulation.change import Change
-from actions.simulation.past import Past
+from actions.simulation.kept import Past
 from actions.simulation.story import Attempted, AttemptKey, IncidentKey, Opened, Story
 from actions.simulation.world import World
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from actions.simulation import deciding, trying
-from actions.simulation.past import Move
+from actions.simulation.kept import Move
 from actions.simulation.story import Opened
 from actions.simulation.world import Case, World
 from awfdrs_site.lib.ids import uuid7

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from actions.simulation import hearing, trying
 from actions.simulation.change import Change
-from actions.simulation.past import Past, Tried
+from actions.simulation.kept import Past, Tried
 from actions.simulation.story import AttemptKey
 from actions.simulation.world import World
 from actions.states import AttemptStatus

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from actions.simulation import differ, passing, past
 from actions.simulation.change import NOTHING, Change
-from actions.simulation.past import Past
+from actions.simulation.kept import Past
 from events.models import Event
 from incidents import learning, reading
 from incidents.analysis.outcome import Matcher

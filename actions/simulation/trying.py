@@ -9,7 +9,7 @@ from actions.executors import webhook
 from actions.executors.base import Result
 from actions.models import Action
 from actions.simulation import virtual
-from actions.simulation.past import Planned, Tried
+from actions.simulation.kept import Planned, Tried
 from actions.simulation.story import Attempted
 from actions.simulation.virtual import Made, VirtualGround, VirtualRadii
 from actions.simulation.world import Case, Plan, World, middle

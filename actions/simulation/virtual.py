@@ -11,7 +11,7 @@ from actions.blasts import Begun
 from actions.counts import HOUR, Counts, Tried
 from actions.ground import Ground
 from actions.models import Action
-from actions.simulation.past import Stop
+from actions.simulation.kept import Stop
 from actions.simulation.story import Story
 from incidents.models import Incident
 from safety import budget

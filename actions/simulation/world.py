@@ -11,7 +11,7 @@ from uuid import UUID
 
 from actions.models import Action
 from actions.simulation.change import Change
-from actions.simulation.past import Past, Planned
+from actions.simulation.kept import Past, Planned
 from actions.simulation.story import AttemptKey, IncidentKey, Story
 from actions.simulation.virtual import Book
 from incidents.learning import Leaves

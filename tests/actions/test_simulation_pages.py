@@ -117,7 +117,7 @@ def test_too_many_events_and_too_many_at_once_are_refused_in_words(
     refused = api.post("/api/v1/rules/simulate", asked).json()["errors"]
     assert [error["pointer"] for error in refused] == ["/days"]
     for _ in range(simulations.AT_ONCE):
-        SimulationFactory(tenant=days.tenant)
+        SimulationFactory(tenant=days.tenant, state="working", result=None)
     answer = api.post("/api/v1/rules/simulate", asked)
     assert "wait until one has ended" in answer.json()["errors"][0]["detail"]
 
@@ -125,7 +125,7 @@ def test_too_many_events_and_too_many_at_once_are_refused_in_words(
 def test_whoever_lost_the_lease_stores_nothing_and_the_next_one_begins_anew(
     days: Days, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    SimulationFactory(tenant=days.tenant)
+    SimulationFactory(tenant=days.tenant, state="working", result=None)
 
     def taken_over(*_: object, beat: Any, **__: object) -> Any:
         with bound(days.tenant.pk):
@@ -143,7 +143,7 @@ def test_whoever_lost_the_lease_stores_nothing_and_the_next_one_begins_anew(
 def test_one_that_breaks_is_told_so_and_one_that_nobody_worked_is_cancelled(
     days: Days, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    SimulationFactory(tenant=days.tenant)
+    SimulationFactory(tenant=days.tenant, state="working", result=None)
     days.travel(hours=2)
     simulation_work.work_due()
     assert (kept(days.tenant).state, kept(days.tenant).error) == (

@@ -67,6 +67,7 @@ def test_a_poor_record_asks_a_person_and_too_few_outcomes_change_nothing(
     action = planned(acme)
     assert (action.status == Status.AWAITING_APPROVAL) == waits
     assert (f"worked {worked} of {n} times: at least" in action.waiting_reason) == waits
+    assert action.decision_id is not None
     with bound(acme.pk):
         decision = Decision.objects.for_tenant(acme).get(pk=action.decision_id)
         assert replay.replay(decision, ()).verdict == Verdict.SAME
