@@ -1,6 +1,6 @@
 """The only place that breaks the product on purpose: each security mutant in a copy of the tree, under its tests.
 
-python -m tests.security.mutants [words of a name …]
+python -m tests.security.mutants [words of a name …] prints a table for docs/threat-model.md.
 """
 
 import os
@@ -34,9 +34,10 @@ def main(words: list[str]) -> int:
         if ran := _run(tree, sorted({test for mutant in chosen for test in mutant.tests}), "none"):
             print(f"the tests fail by themselves ({ran}): nothing is proven")
             return ran
+        print("| broken on purpose | noticed by | verdict | took |\n|---|---|---|---|", flush=True)
         verdicts = [_verdict(tree, number, mutant) for number, mutant in enumerate(chosen)]
     n_killed = verdicts.count("killed")
-    print(f"{n_killed}/{len(chosen)} killed")
+    print(f"\n{n_killed}/{len(chosen)} killed")
     return int(n_killed < len(chosen))
 
 
@@ -56,7 +57,7 @@ def _verdict(tree: Path, number: int, mutant: Mutant) -> str:
     with _applied(tree, mutant):
         verdict = VERDICTS.get(_run(tree, mutant.tests, f"mutant{number}"), "BROKEN")
     took = time.perf_counter() - began
-    print(f"| {mutant.name} | `{mutant.tests[0]}` | {verdict} | {took:.0f} s", flush=True)
+    print(f"| {mutant.name} | `{mutant.tests[0]}` | {verdict} | {took:.0f} s |", flush=True)
     return verdict
 
 
