@@ -267,10 +267,11 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextmanager
-def stack(name: str = "outages") -> Iterator[Stack]:
+def stack(name: str = "outages", *, disk: Path | None = None) -> Iterator[Stack]:
+    """`disk`: where Postgres keeps its data, apart from everything else."""
     home = Path(os.environ["AWFDRS_DATA"]) / f"{name}-{servers.WORKER}"
     home.mkdir(exist_ok=True)
-    database, redis = Postgres.copied(home), Redis.fresh(home / "redis")
+    database, redis = Postgres.copied(disk or home), Redis.fresh(home / "redis")
     database.start()
     port = free_port()
     environment = _environment(home, database, redis)

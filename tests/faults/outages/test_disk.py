@@ -23,16 +23,16 @@ _KEPT = "select count(*) from events_event"
 @pytest.fixture
 def on_a_small_disk(owner: Owner) -> Iterator[Stack]:
     """A product of its own, its Postgres on a disk that can be filled."""
-    home = Path(os.environ["AWFDRS_DATA"]) / f"full-{servers.WORKER}"
-    home.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=755", "none", str(home)]
+    disk = Path(os.environ["AWFDRS_DATA"]) / f"disk-{servers.WORKER}"
+    disk.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=755", "none", str(disk)]
     if subprocess.run(mounting, capture_output=True).returncode:
         pytest.skip("a tmpfs may not be mounted here")
     try:
-        with stack("full") as made:
+        with stack("full", disk=disk) as made:
             yield made
     finally:
-        subprocess.run(["umount", "--lazy", str(home)], check=True)
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def fill(product: Stack) -> Path:
@@ -58,12 +58,13 @@ def send_many(product: Stack) -> int:
 )
 def test_a_full_disk_refuses_whole_batches(on_a_small_disk: Stack) -> None:
     product = on_a_small_disk
+    # the positive control: before the disk is full they are taken
+    assert send_many(product) == 201
     before = product.postgres.ask(_KEPT)
     filler = fill(product)
     statuses = [send_many(product)]
     while statuses[-1] == 201 and len(statuses) < 50:
         statuses.append(send_many(product))
-    # the positive control: before the disk was full it was not
     assert set(statuses[:-1]) <= {201}
     assert statuses[-1] == 503
     assert product.health().status_code == 200
