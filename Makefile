@@ -23,7 +23,7 @@ WATCH := make=$$PPID server=$$$$; catches() { grep '^SigCgt' /proc/$$make/status
 			kill -TERM $$server ) </dev/null >/dev/null 2>&1 & ); \
 	fi
 
-.PHONY: help run dev test check fmt browsers faults-small faults bench bench-grouping bench-digest bench-console bench-actions bench-analysis bench-walls bench-scale mutants browser faketime screens
+.PHONY: help run dev test check fmt browsers faults-small faults bench bench-grouping bench-digest bench-console bench-actions bench-analysis bench-walls bench-scale bench-browser mutants browser faketime pgbouncer screens
 .DEFAULT_GOAL := help
 
 help:
@@ -44,10 +44,10 @@ test: $(INSTALLED) browser ## the tests and the coverage floors, one browser and
 browsers: $(INSTALLED) browser ## every test in a browser; ARGS="-k name" chooses
 	@$(ALONE) $(PYTHON) -m pytest -n auto -m browser $(ARGS)
 
-faults-small: $(INSTALLED) ## workers killed, servers away, `make run` from nothing, each a few times; ARGS="-k name" chooses
+faults-small: $(INSTALLED) pgbouncer ## workers killed, servers away, `make run` from nothing, each a few times; ARGS="-k name" chooses
 	@AWFDRS_FAULT_SIZE=small $(ALONE) $(PYTHON) -m pytest -n auto -m faults $(ARGS)
 
-faults: $(INSTALLED) faketime ## the same as often as promised, alone on the machine, minutes long; ARGS="-k name" chooses
+faults: $(INSTALLED) faketime pgbouncer ## the same as often as promised, alone on the machine, minutes long; ARGS="-k name" chooses
 	@AWFDRS_FAULT_SIZE=full $(ALONE) $(PYTHON) -m pytest tests -m faults $(ARGS)
 
 check: $(INSTALLED) ## format, lint, types, layers, templates, deploy checks, migrations
@@ -96,6 +96,10 @@ bench-walls: $(INSTALLED) ## what row-level security costs hot reads, beside the
 bench-scale: $(INSTALLED) ## two web processes, three workers and PgBouncer, and what an event costs each; ARGS="--events 5000"
 	@$(ALONE) $(PYTHON) -m tests.bench.scale $(ARGS)
 
+bench-browser: $(INSTALLED) browser ## the console in chromium: paint, keys, live rows, a storm, a server that came back; a thousand sockets
+	@$(ALONE) $(PYTHON) -m tests.bench.browser $(ARGS)
+	@$(ALONE) $(PYTHON) -m tests.bench.sockets
+
 mutants: $(INSTALLED) ## the product broken on purpose in a copy of the tree: the tests have to notice, minutes long
 	@$(ALONE) $(PYTHON) -m tests.security.mutants $(ARGS)
 
@@ -126,6 +130,12 @@ faketime:
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
 		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends faketime >/dev/null; } \
 		|| echo "faketime could not be installed: tests of a wrong clock will be skipped"
+
+# Without it the tests of the walls behind PgBouncer skip, by name and with the reason.
+pgbouncer:
+	@command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
+		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null; } \
+		|| echo "pgbouncer could not be installed: tests behind it will be skipped"
 
 # Debian's load generator; without it `make bench` says what is missing.
 wrk:
