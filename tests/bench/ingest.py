@@ -1,6 +1,7 @@
 """The only place that measures ingestion: what each door takes a second, beside pgbench and a plain ORM view.
 
-python -m tests.bench.ingest [--seconds 8] [--rounds 3] [--only NAME]; needs wrk.
+python -m tests.bench.ingest [--seconds 8] [--rounds 3] [--only NAME]; needs wrk. NAME is a part of a row's name, or
+`offered`: a thousand events a second to the whole product, their answers, their incidents, and its memory.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests import conftest, databases
+from tests.bench import copying, offered
 from tests.support.web import served
 
 HOME = Path(__file__).parent
@@ -52,6 +54,10 @@ class Case:
     size: int = 1
     connections: int = 64
     is_lane: bool = True
+
+    @property
+    def rival(self) -> str:
+        return f"COPY and INSERT of {self.size}, {self.connections} clients"
 
 
 CASES = [
@@ -92,16 +98,23 @@ def main() -> None:
     cases = [case for case in CASES if asked.only in case.name]
     print(f"medians of {asked.rounds} rounds of {asked.seconds} s; load average", _load())
     found: dict[str, list[Measured]] = {"pgbench, 8 clients": []}
-    for _ in range(asked.rounds):
+    for _ in range(asked.rounds if cases else 0):
         found["pgbench, 8 clients"].append(_pgbench(tenant, asked.seconds))
         for case in cases:
+            if case.size > 1:
+                found.setdefault(case.rival, []).append(_copied(tenant, case, asked.seconds))
             with served(is_lane=case.is_lane, application=SERVING) as web:
                 measured = _wrk(case, web.url, token, asked.seconds)
                 found.setdefault(case.name, []).append(measured)
                 _say(case.name, measured, case.size, _resident(web.pid))
         owner.connection.execute("delete from events_pendingevent")
-    print("\nload average", _load())
-    _table(found, {case.name: case.size for case in cases})
+    if cases:
+        print("\nload average", _load())
+        _table(found, {case.name: case.size for case in cases})
+        _beside_copies(found, [case for case in cases if case.size > 1])
+    if asked.only in "offered":
+        print(f"\noffered for {asked.seconds} s; load average {_load()}")
+        offered.measure(token, asked.seconds)
 
 
 def _sender() -> tuple[str, str]:
@@ -147,6 +160,21 @@ def _pgbench(tenant: str, seconds: int) -> Measured:
     measured = Measured(rate, average, 0, 0, 0)
     _say("pgbench, 8 clients", measured, 1, "")
     return measured
+
+
+def _copied(tenant: str, case: Case, seconds: int) -> Measured:
+    rows = copying.rate(tenant, size=case.size, seconds=seconds, clients=case.connections)
+    measured = Measured(rows, 0, 0, 0, 0)
+    _say(case.rival, measured, 1, "")
+    return measured
+
+
+def _beside_copies(found: dict[str, list[Measured]], cases: list[Case]) -> None:
+    for case in cases:
+        ours, theirs = (
+            statistics.median(one.rate for one in found[name]) for name in (case.name, case.rival)
+        )
+        print(f"{case.name}: {ours * case.size / theirs:.2f} of COPY and INSERT (target 0.3)")
 
 
 def _binary() -> str:
