@@ -23,6 +23,7 @@ MOST_EVENTS: Final = 20_000
 AT_ONCE: Final = 3  # of a tenant
 LASTS: Final = timedelta(hours=1)
 ASSUMED: Final = (AS_OBSERVED, FAILS)
+SAID: Final = 2000  # characters of the change, in the journal
 TASK: Final = "actions.tasks.run_simulations"
 
 
@@ -62,7 +63,8 @@ def ask(
         created_at=now,
         expires_at=now + LASTS,
     )
-    journal.record(simulation, "simulation_asked", by=by, at=now, change=change.lines, days=days)
+    lines = "; ".join(change.lines)[:SAID]
+    journal.record(simulation, "simulation_asked", by=by, at=now, change=lines, days=days)
     wake(TASK, queue="default")
     return simulation
 
