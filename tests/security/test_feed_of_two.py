@@ -43,6 +43,7 @@ async def heard_by(socket: WebsocketCommunicator) -> tuple[set[str], set[str]]:
     return ids, words
 
 
+@pytest.mark.smoke
 @pytest.mark.faults
 @pytest.mark.django_db(transaction=True)
 async def test_no_console_hears_of_another_tenants_rows(
