@@ -77,8 +77,15 @@ def _send(task: str, queue: str, about: dict[str, str]) -> None:
                 "max_retries": 0,  # kombu would go on trying for seconds
             },
         )
-    options = {"connection": _kept, "retry": False, "ignore_result": True, "expires": 5}
-    current_app.send_task(task, kwargs=about, queue=queue, **options)
+    current_app.send_task(
+        task,
+        kwargs=about,
+        queue=queue,
+        connection=_kept,
+        retry=False,
+        ignore_result=True,
+        expires=5,
+    )
 
 
 def _leave() -> None:
