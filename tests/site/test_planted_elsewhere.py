@@ -33,7 +33,7 @@ def told_in_columns(tenant_id: object) -> list[str]:
             named = [f.name for f in model._meta.fields if _COLUMN_OF_ERRORS.search(f.name)]
             if not named or not issubclass(model, TenantOwned):
                 continue
-            for row in model.objects.for_tenant(tenant_id).values(*named):  # type: ignore[attr-defined]
+            for row in model.objects.for_tenant(tenant_id).values(*named):
                 found += [f"{model.__name__}: {row}"] if WORD in str(row).lower() else []
     return found
 
