@@ -1,6 +1,6 @@
 """From the event to the call it led to it is one trace, and it says nothing that a sender wrote."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import pytest
@@ -11,6 +11,9 @@ from pytest_django import Settings
 from awfdrs_site.incoming_traces import IncomingTraces, Receive, Scope, Send
 from awfdrs_site.lib import tracing
 from tests.cast import Api, Travel, event, key_of
+from tests.events.test_lane import World, plain
+from tests.events.test_lane import acted as acted
+from tests.events.test_lane import open_database as open_database
 from tests.journeys.conftest import Stage
 from tests.journeys.conftest import stage as stage
 
@@ -104,6 +107,19 @@ async def test_a_caller_without_a_correlation_id_is_known_by_its_trace(
     [(named, found)] = seen
     assert (named.decode() if named else None) == correlation_id
     assert (found and (found.trace_id, found.span_id)) == came
+
+
+def test_an_event_that_the_lane_takes_goes_on_with_its_senders_trace_too(
+    acted: Callable[..., tuple[World, int]], collector: Collector
+) -> None:
+    async def story(world: World) -> None:
+        await world.say(plain(run_id="traced"), traceparent=TRACEPARENT, x_correlation_id="")
+
+    _, n_asked = acted(story, is_lane=True)
+    assert n_asked == 1  # of the two, Django had the first
+    spans = [span for span in collector.spans() if span.name == "event"]
+    traced = [one.parent.span_id for one in spans if one.parent]
+    assert (len(spans), traced) == (2, [int(SPAN, 16)])
 
 
 def test_who_sends_another_correlation_id_too_is_linked(collector: Collector) -> None:
