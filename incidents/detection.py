@@ -7,13 +7,13 @@ until what kills its worker is alone. A batch that raises is halved at once. An 
 by raising or by killing, is set aside, visible, and stops nobody (`inbox`).
 """
 
-import json
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from django.db import OperationalError, connection
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
@@ -201,7 +201,7 @@ def _link(
             }
         )
     with connection.cursor() as cursor:
-        cursor.execute(_LINK, [tenant_id, json.dumps(links, default=str)])
+        cursor.execute(_LINK, [tenant_id, msgspec.json.encode(links).decode()])
 
 
 def _resolve(incident: Incident, touched: runs.Touched, *, now: datetime) -> None:
