@@ -119,6 +119,7 @@ _COLUMNS = {
         ("run", "Run"),
         ("workflow", "Workflow"),
         ("number", "Attempt"),
+        ("incident", "Incident"),
         ("outcome", "Ends"),
     ),
     "incidents": (("number", "Incident"), ("title", "Title"), ("severity", "Severity")),
@@ -132,6 +133,12 @@ _TITLES = {
     "approvals": "Questions to people",
 }
 SHOWN = 100
+_ENDS = {
+    "succeeded": "accepted",
+    "retryable": "failed",
+    "final": "refused",
+    "unknown": "nobody saw",
+}
 
 
 def _tables(result: Any) -> list[dict[str, Any]]:
@@ -141,10 +148,17 @@ def _tables(result: Any) -> list[dict[str, Any]]:
         for side, word in (("added", "more"), ("removed", "fewer")):
             n, rows = result[kind][f"n_{side}"], result[kind][side][:SHOWN]
             if n:
-                cells = [[row.get(name, "") or "–" for name, _ in columns] for row in rows]
+                cells = [[_cell(row, name) for name, _ in columns] for row in rows]
                 title = f"{_TITLES[kind]}: {n:,} {word}"
                 heads = [head for _, head in columns]
                 found.append(
                     {"id": f"{kind}-{side}", "title": title, "heads": heads, "rows": cells}
                 )
     return found
+
+
+def _cell(row: Any, name: str) -> str:
+    if name != "outcome":
+        return str(row.get(name) or "–")
+    ends = _ENDS.get(row["outcome"], row["outcome"])
+    return f"{ends}, as is assumed" if row["is_assumed"] else ends

@@ -51,6 +51,7 @@ def test_the_form_of_a_rule_tries_the_change_and_the_version_saved_afterwards_sh
     assert simulation_work.work_due() == 1
     page = signed_in(alice).get(asked["Location"]).content.decode()
     assert "1 attempts more, 0 fewer" in page
+    assert "failed, as is assumed" in page
     assert "The simulation is what really happened" in page
     saved = TYPED | {"value": "2", "reason": "one was not enough"}
     assert signed_in(ann).post(reverse("rules:change"), saved).status_code == 302
