@@ -16,6 +16,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, T
 
 from awfdrs_site.lib.tracing import HEADER, Came, Said
 
+EXPORT_SECONDS = 2  # a process that ends waits no longer for a collector that is away
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 # What the next span is called; 0 leaves it to chance.
 _next_trace: ContextVar[int] = ContextVar("next_trace", default=0)
@@ -43,7 +44,9 @@ class Spans:
         self._provider = TracerProvider(
             resource=Resource.create({"service.name": "awfdrs"}), id_generator=_Given()
         )
-        self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
+        self._provider.add_span_processor(
+            BatchSpanProcessor(exporter or OTLPSpanExporter(timeout=EXPORT_SECONDS))
+        )
         self._tracer = self._provider.get_tracer("awfdrs")
 
     def close(self) -> None:
