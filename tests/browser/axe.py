@@ -52,4 +52,5 @@ def _sideways(page: Page) -> list[str]:
 
 
 def is_fine(page: Page) -> None:
-    assert faults(page) == []
+    found = faults(page)
+    assert not found, "\n".join(found)
