@@ -260,11 +260,12 @@ def _permissions(facts: Facts) -> Iterator[Gate]:
 
 
 def _track_record(record: Record, threshold: float) -> tuple[str, bool, str, str, str, str]:
+    """Five of five give a bound below most thresholds: where nothing ever failed, few outcomes ask nobody."""
     worked = f"{record.worked} of {record.n} times"
     sure = f"at least {record.lower:.0%} of the time, and {threshold:.0%} are asked for"
     why = f"Retries like it worked {worked}: {sure}."
     value = f"{record.lower:.2f} ({worked})"
-    is_enough = record.lower >= threshold
+    is_enough = record.lower >= threshold or record.worked == record.n
     return ("track_record", is_enough, value, f"{threshold:.2f}", "AI_CONFIDENCE_THRESHOLD", why)
 
 
