@@ -58,7 +58,8 @@ def planned(tenant: Tenant) -> Action:
 
 
 @pytest.mark.parametrize(
-    ("worked", "n", "waits"), [(2, 5, True), (0, 4, False), (5, 5, False), (12, 12, False), (8, 10, True)]
+    ("worked", "n", "waits"),
+    [(2, 5, True), (0, 4, False), (5, 5, False), (12, 12, False), (8, 10, True)],
 )
 def test_a_poor_record_asks_a_person_and_too_few_outcomes_change_nothing(
     acme: Tenant, worked: int, n: int, waits: bool
