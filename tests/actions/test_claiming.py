@@ -231,8 +231,12 @@ def test_a_claim_costs_the_same_however_many_wait(acme: Tenant, globex: Tenant) 
 
 
 def unlimited(tenant: Tenant) -> None:
-    """The vendors' rate is not what is tried here: their buckets are rested and large."""
-    values = {"rate_limit.requests_per_second": 100_000, "rate_limit.burst_size": 100_000}
+    """The vendors' rate and budget are not what is tried here: their buckets are rested and large."""
+    values = {
+        "rate_limit.requests_per_second": 100_000,
+        "rate_limit.burst_size": 100_000,
+        "retry_budget.floor_per_minute": 100_000,
+    }
     with bound(tenant.pk) as now:
         rules.override(
             tenant_id=tenant.pk,
