@@ -13,14 +13,16 @@ STYLES = "css/layout.css"
 
 async def ask(method: str, path: str) -> tuple[dict[str, Any], bytes]:
     """The beginning of the answer, and all of its body."""
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http",
         "method": method,
         "path": path,
         "scheme": "http",
         "http_version": "1.1",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"localhost")],
     }
-    scope |= {"query_string": b"", "root_path": "", "headers": [(b"host", b"localhost")]}
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
