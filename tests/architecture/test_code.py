@@ -153,5 +153,8 @@ def test_nobody_reads_the_machines_clock_for_what_the_databases_clock_decides() 
         and ast.unparse(node.func).split(".")[-1] in {"now", "utcnow", "today", "localtime"}
         and not ast.unparse(node.func).endswith("clock.now")
     }
-    # DESIGN.md rule 3; "two minutes ago" beside a time may be a little off
-    assert asked == {"tenants/templatetags/console.py: timezone.now"}
+    # DESIGN.md rule 3; "two minutes ago" beside a time may be a little off, and so may where a span begins
+    assert asked == {
+        "tenants/templatetags/console.py: timezone.now",
+        "awfdrs_site/incoming_traces.py: datetime.now",
+    }
