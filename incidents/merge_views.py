@@ -16,7 +16,7 @@ from incidents.lifecycle import TransitionRefused
 from incidents.merging import MergeRefused, NotGroupedHere
 from incidents.models import Incident
 from incidents.presentation.shapes import NOTHING_ABOVE, Above
-from incidents.views import said_by
+from incidents.views import said_by, undo_url
 from tenants.access import TenantRequest, requires
 
 
@@ -32,14 +32,13 @@ def merge(request: TenantRequest, pk: UUID, above: Above = NOTHING_ABOVE) -> Htt
     others = form.cleaned_data["incidents"]
     said = said_by(request) | {"reason": form.cleaned_data["reason"]}
     try:
-        merging.merge(incident, [other.pk for other in others], **said)
+        done = merging.merge(incident, [other.pk for other in others], **said)
     except (MergeRefused, TransitionRefused) as refused:
         form.add_error(None, str(refused))
         return _merge_page(request, incident, form, status=409)
     numbers = ", ".join(str(other) for other in others)
-    return htmx.go(
-        request, incident.get_absolute_url(), toast=Toast(f"Merged {numbers} into {incident}")
-    )
+    toast = Toast(f"Merged {numbers} into {incident}", undo=undo_url(done.step))
+    return htmx.go(request, incident.get_absolute_url(), toast=toast)
 
 
 @require_POST

@@ -6,14 +6,15 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Q
 
-from incidents import aliases, lifecycle, transfers, turns
+from incidents import aliases, lifecycle, merge_steps, transfers, turns
 from incidents.lifecycle import TransitionRefused
-from incidents.models import Incident
+from incidents.models import Incident, Undo
 from incidents.states import OPEN
 from tenants import journal
 from tenants.journal import Actor
@@ -43,9 +44,17 @@ class NotGroupedHere(Exception):
         super().__init__("No merge brought this signature here.")
 
 
+@dataclass(frozen=True)
+class Merged:
+    """The target, and the step that takes the merge back; none where nothing was left to merge."""
+
+    incident: Incident
+    step: Undo | None
+
+
 def merge(
     target: Incident, others: Sequence[UUID], *, by: Actor, now: datetime, reason: str = ""
-) -> Incident:
+) -> Merged:
     """Count what the others count on the target, now and later. Idempotent.
 
     Raises UnknownIncidents, MergeRefused and, when the target is not open, TransitionRefused.
@@ -59,18 +68,35 @@ def merge(
     there = {target.pk, *others}
     joining = {pk: rows[pk] for pk in others if rows[pk].merged_into_id not in there}
     if not joining:
-        return target
+        return Merged(target, None)
     _refuse_target(target)
     _refuse_others(target, joining.values(), rows)
-    numbers = [str(other) for other in joining.values()]
-    n_events = sum(other.event_count for other in joining.values())
-    transfers.join(target, list(joining.values()))
-    aliases.lead(target, [other.signature for other in joining.values()], now=now)
-    for row in rows.values():
-        if row.pk in joining or row.merged_into_id in joining:
-            lifecycle.merge_into(row, target, by=by, now=now, reason=reason)
+    step = _move(target, list(joining.values()), rows.values(), by=by, now=now, reason=reason)
+    return Merged(target, step)
+
+
+def _move(
+    target: Incident,
+    joining: Sequence[Incident],
+    rows: Iterable[Incident],
+    *,
+    by: Actor,
+    now: datetime,
+    reason: str,
+) -> Undo:
+    ids = {other.pk for other in joining}
+    following = [row for row in rows if row.pk in ids or row.merged_into_id in ids]
+    signatures = [other.signature for other in joining]
+    n_events = sum(other.event_count for other in joining)
+    step = merge_steps.keep(target, joining, [target, *following], by=by, now=now)
+    transfers.join(target, joining)
+    aliases.lead(target, signatures, now=now)
+    for row in following:
+        lifecycle.merge_into(row, target, by=by, now=now, reason=reason)
+    merge_steps.kept(step, [target, *following], signatures)
+    numbers = [str(other) for other in joining]
     _tell(target, "merged", numbers, by=by, now=now, reason=reason, events=n_events)
-    return target
+    return step
 
 
 def split(

@@ -12,6 +12,8 @@ from incidents.cause_models import Change as Change
 from incidents.cause_models import Evidence as Evidence
 from incidents.cause_models import FixMark as FixMark
 from incidents.querysets import IncidentQuerySet, RunQuerySet
+from incidents.runbook_models import Runbook as Runbook
+from incidents.runbook_models import StepTick as StepTick
 from incidents.states import (
     CLOSED,
     OPEN,
@@ -25,6 +27,7 @@ from incidents.states import (
 )
 from incidents.triage_models import BulkItem as BulkItem
 from incidents.triage_models import BulkJob as BulkJob
+from incidents.triage_models import MergePart as MergePart
 from incidents.triage_models import Undo as Undo
 from incidents.view_models import SavedView as SavedView
 from tenants.models import TenantKey, TenantOwned, Vendor, Workflow

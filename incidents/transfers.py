@@ -11,7 +11,7 @@ from django.db.models import Count, F, Max, Min, Q, QuerySet
 
 from events.models import Event
 from incidents import hours
-from incidents.models import AffectedRun, EventLink, Incident, Run
+from incidents.models import AffectedRun, EventLink, Incident, IncidentHour, MergePart, Run, Undo
 from incidents.states import UNRECOVERED
 
 _MOVED = [
@@ -64,6 +64,31 @@ where tenant_id = %(tenant)s and incident_id = %(source)s
 """
 
 
+# Hashed, for the reason above.
+_GIVE_LINKS = """
+update incidents_eventlink set incident_id = %(other)s
+where tenant_id = %(tenant)s and incident_id = %(target)s
+  and (id in (select unnest(link_ids) from incidents_mergepart
+    where tenant_id = %(tenant)s and step_id = %(step)s and incident_id = %(other)s)) is true
+"""
+_GIVE_RUNS = """
+update incidents_run set incident_id = %(other)s, version = version + 1
+where tenant_id = %(tenant)s and incident_id = %(target)s
+  and (id in (select unnest(run_ids) from incidents_mergepart
+    where tenant_id = %(tenant)s and step_id = %(step)s and incident_id = %(other)s)) is true
+"""
+_GIVE_LINES = """
+insert into incidents_affectedrun (id, tenant_id, incident_id, run_id)
+select unnest(line_ids), tenant_id, incident_id, unnest(line_run_ids)
+from incidents_mergepart where tenant_id = %(tenant)s and step_id = %(step)s
+"""
+_GIVE_HOURS = """
+insert into incidents_incidenthour (id, tenant_id, incident_id, hour, n_events)
+select unnest(hour_ids), tenant_id, incident_id, unnest(hours), unnest(hour_counts)
+from incidents_mergepart where tenant_id = %(tenant)s and step_id = %(step)s
+"""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What some links say together."""
@@ -88,8 +113,8 @@ def join(target: Incident, joining: Sequence[Incident]) -> None:
     for other in joining:
         _add(target, _counted_by(other))
         other.event_count = 0
-        _store(other)
-    _store(target)
+        store(other)
+    store(target)
 
 
 def part(source: Incident, member: Incident, *, signature: str) -> int:
@@ -106,8 +131,23 @@ def part(source: Incident, member: Incident, *, signature: str) -> int:
         source.event_count -= moved.n_events
     _narrow(source, _evidence(tenant_id, links))
     for incident in (member, source):
-        _store(incident)
+        store(incident)
     return moved.n_events
+
+
+def give_back(step: Undo) -> None:
+    """Each incident of a merge has the rows again that it had, with their ids; nothing was counted since."""
+    tenant_id, target_id = step.tenant_id, step.incident_id
+    given: dict[str, Any] = {"tenant": tenant_id, "step": step.pk, "target": target_id}
+    parts = MergePart.objects.for_tenant(tenant_id).filter(step=step).exclude(incident=target_id)
+    AffectedRun.objects.for_tenant(tenant_id).filter(incident=target_id).delete()
+    IncidentHour.objects.for_tenant(tenant_id).filter(incident=target_id).delete()
+    with connection.cursor() as cursor:
+        for other in parts.values_list("incident_id", flat=True):
+            cursor.execute(_GIVE_LINKS, given | {"other": other})
+            cursor.execute(_GIVE_RUNS, given | {"other": other})
+        cursor.execute(_GIVE_LINES, given)
+        cursor.execute(_GIVE_HOURS, given)
 
 
 def _part_runs(source: Incident, member: Incident, signature: str) -> None:
@@ -162,7 +202,7 @@ def _narrow(incident: Incident, left: Evidence) -> None:
         incident.first_seen_at = left.first_at or incident.first_seen_at
 
 
-def _store(incident: Incident) -> None:
+def store(incident: Incident) -> None:
     """With its run counts as the ledger has them now."""
     lines = AffectedRun.objects.for_tenant(incident.tenant_id).filter(incident=incident)
     is_left = Q(run__state__in=UNRECOVERED)

@@ -188,6 +188,7 @@ class IncidentUndo(OneIncident):
         if step is None:
             raise Problem("conflict", "There is no step to take back.")
         with refusals():
+            undo.hold(step)
             self.refuse_stale()
             undo.take_back(step, by=by, now=now)
         return self.wrote(written(self.subject))

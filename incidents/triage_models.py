@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from incidents.states import BulkState, ItemState
@@ -40,6 +41,33 @@ class Undo(TenantOwned):
 
     def __str__(self) -> str:
         return f"{self.verb} of {self.incident}"
+
+
+class MergePart(TenantOwned):
+    """What an incident counted before a merge, row by row, kept while that can be taken back."""
+
+    step = TenantKey(Undo, related_name="+")
+    incident = TenantKey("incidents.Incident", related_name="+")
+    # none of the target's: it keeps its own
+    link_ids = ArrayField(models.UUIDField(), default=list)
+    run_ids = ArrayField(models.UUIDField(), default=list)
+    # lines of the ledger and hours, each in the order of its ids
+    line_ids = ArrayField(models.UUIDField(), default=list)
+    line_run_ids = ArrayField(models.UUIDField(), default=list)
+    hour_ids = ArrayField(models.UUIDField(), default=list)
+    hours = ArrayField(models.DateTimeField(), default=list)
+    hour_counts = ArrayField(models.BigIntegerField(), default=list)
+
+    class Meta(TenantOwned.Meta):
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            *TenantOwned.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["tenant", "step", "incident"], name="one_part_per_incident"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.incident} before {self.step}"
 
 
 class BulkJob(TenantOwned):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from incidents import keeping, lifecycle
+from incidents import keeping, lifecycle, merge_steps
 from incidents.lifecycle import ChangedSince
 from incidents.models import BulkJob, Incident, Undo
 from incidents.querysets import IncidentQuerySet
@@ -18,9 +18,10 @@ KEPT_HOURS = 24
 STEPS_SHOWN = 10
 
 _FORGET = """
-delete from incidents_undo where id in (
-  select id from incidents_undo where at < awf_now() - make_interval(hours => %s) order by at limit 1000)
-returning id
+with old as materialized (
+  select id from incidents_undo where at < awf_now() - make_interval(hours => %s) order by at limit 1000
+), parts as (delete from incidents_mergepart where step_id in (select id from old))
+delete from incidents_undo where id in (select id from old) returning id
 """
 
 
@@ -69,17 +70,29 @@ def remembered(
 def take_back(step: Undo, *, by: Actor, now: datetime) -> Incident:
     """Undo one step. Idempotent. Raises ChangedSince when what it changed was changed again since."""
     mine = Undo.objects.for_tenant(step.tenant_id)
+    held = hold(step)
     incident = keeping.locked(Incident.objects.for_tenant(step.tenant_id).get(pk=step.incident_id))
     step = mine.select_for_update().get(pk=step.pk)
     if step.undone_at is not None:
         return incident
     if now - step.at > WINDOW:
         raise ChangedSince("That was more than 10 minutes ago: change it by hand.")
-    taken = open_elsewhere(step.tenant_id, [incident])
-    given = {"verb": step.verb, "before": step.before, "after": step.after, "taken": taken}
-    incident = lifecycle.restore(incident, by=by, now=now, **given)
+    incident = _give_back(step, held or [incident], by=by, now=now)
     mine.filter(pk=step.pk).update(undone_at=now)
     return incident
+
+
+def hold(step: Undo) -> list[Incident]:
+    """What must be taken before any row is locked: of a merge the turn, and all its rows in their order."""
+    return merge_steps.hold(step) if step.verb == merge_steps.VERB else []
+
+
+def _give_back(step: Undo, held: list[Incident], *, by: Actor, now: datetime) -> Incident:
+    taken = open_elsewhere(step.tenant_id, held)
+    if step.verb == merge_steps.VERB:
+        return merge_steps.give_back(step, held, by=by, now=now, taken=taken)
+    given = {"verb": step.verb, "before": step.before, "after": step.after, "taken": taken}
+    return lifecycle.restore(held[0], by=by, now=now, **given)
 
 
 def latest(tenant_id: UUID, *, by: Actor, now: datetime) -> Undo | BulkJob:

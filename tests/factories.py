@@ -41,9 +41,12 @@ from incidents.models import (
     Evidence,
     FixMark,
     Incident,
+    MergePart,
     OutcomeRule,
     Run,
+    Runbook,
     SavedView,
+    StepTick,
     Undo,
 )
 from incidents.states import RunState
@@ -270,6 +273,35 @@ class UndoFactory(OwnedFactory[Undo]):
     before = factory.LazyFunction(dict)
     after = factory.LazyFunction(dict)
     at = factory.LazyFunction(clock.read)
+
+
+class MergePartFactory(OwnedFactory[MergePart]):
+    class Meta:
+        model = MergePart
+
+    step = _of_tenant(UndoFactory)
+    incident = _of_tenant(IncidentFactory)
+
+
+class RunbookFactory(OwnedFactory[Runbook]):
+    class Meta:
+        model = Runbook
+
+    workflow = _of_tenant(WorkflowFactory)
+    text = "- [ ] Look at the queue"
+    written_by = "test"
+    written_at = factory.LazyFunction(clock.read)
+
+
+class StepTickFactory(OwnedFactory[StepTick]):
+    class Meta:
+        model = StepTick
+
+    incident = _of_tenant(IncidentFactory)
+    step = "5eed" * 8
+    text = "Look at the queue"
+    ticked_by = "test"
+    ticked_at = factory.LazyFunction(clock.read)
 
 
 class BulkJobFactory(OwnedFactory[BulkJob]):

@@ -45,7 +45,7 @@ def succeed(tenant: Tenant, run: str) -> None:
 def merge(target: Incident, *others: Incident, reason: str = "") -> Incident:
     with bound(target.tenant_id) as now:
         ids = [other.pk for other in others]
-        return merging.merge(target, ids, by=ALICE, now=now, reason=reason)
+        return merging.merge(target, ids, by=ALICE, now=now, reason=reason).incident
 
 
 def split(incident: Incident, *members: Incident, reason: str = "") -> Incident:
