@@ -140,6 +140,12 @@ def thousands(number: int) -> str:
 
 
 @register.filter
+def spoken(name: str) -> str:
+    """A category as a person says it."""
+    return name.replace("_", " ")
+
+
+@register.filter
 def number(value: object) -> str:
     """A gate's value as a person writes it."""
     if isinstance(value, bool):

@@ -58,7 +58,9 @@ def test_time_to_resolve_leaves_out_what_came_back_and_what_others_count(acme: T
         assert analytics.resolved(acme.pk, now) == Took(0, None, None)
 
 
-def test_retries_are_judged_by_category_when_they_have_ended(acme: Tenant, globex: Tenant) -> None:
+def test_retries_are_judged_by_category_when_they_have_ended(
+    acme: Tenant, globex: Tenant, bob: User
+) -> None:
     incident = IncidentFactory(tenant=acme, category="vendor_error")
     for status, verification in (
         (ActionStatus.COMPLETED, Verification.VERIFIED),
@@ -74,6 +76,9 @@ def test_retries_are_judged_by_category_when_they_have_ended(acme: Tenant, globe
         found = recovered.retries(acme.pk, now - HOUR)
     assert found == (Retries("vendor_error", 1, 1, 1, 1),)
     assert (found[0].n, found[0].percent) == (4, 25)
+    assert (
+        "<td>vendor error</td>" in signed_in(bob).get(reverse("actions:analytics")).content.decode()
+    )
 
 
 def test_the_page_and_the_spreadsheet_say_the_same_and_no_title_is_a_formula(
