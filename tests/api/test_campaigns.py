@@ -171,5 +171,7 @@ def test_who_planned_calls_that_may_do_harm_cannot_start_them(
     assert "checkout" in plan["needs_another"]
     refused = api.post(f"{PATH}/{plan['id']}/start")
     assert (refused.status_code, members(refused)["code"]) == (409, "conflict")
-    other = Api(key_of(acme))
+    # Another key is not another person: nobody made either.
+    assert Api(key_of(acme)).post(f"{PATH}/{plan['id']}/start").status_code == 409
+    other = Api(key_of(acme, made_by="ann"))
     assert other.post(f"{PATH}/{plan['id']}/start").json()["status"] == "running"

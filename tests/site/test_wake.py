@@ -1,6 +1,7 @@
 """Idle workers are woken by few messages over one connection, which finds Redis again."""
 
 from collections.abc import Iterator
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,6 +16,9 @@ QUEUE = "of-this-test"
 def redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The tests' own; messages leave when the test says so."""
     monkeypatch.setattr(wake, "_ensure_thread", lambda: None)
+    # A thread that an earlier test started hears of nothing.
+    monkeypatch.setattr(wake, "_is_wanted", Event())
+    monkeypatch.setattr(wake, "_wanted", {})
     client = get_redis_connection("default")
     client.delete(QUEUE)
     yield client
