@@ -16,6 +16,7 @@ from actions import (
     views,
     workflow_views,
 )
+from incidents import runbook_views
 
 app_name = "actions"
 urlpatterns = [
@@ -35,6 +36,7 @@ urlpatterns = [
     path("actions/<uuid:pk>/canary/", canary_views.let_through, name="canary"),
     path("workflows/", workflow_views.workflow_list, name="workflows"),
     path("workflows/<uuid:pk>/", workflow_views.workflow_detail, name="workflow"),
+    path("workflows/<uuid:pk>/runbook/", runbook_views.runbook, name="runbook"),
     path("safety/promote/", ladder_views.promote, name="promote"),
     path("safety/", vendor_views.overview, name="safety"),
     path("inbox/", inbox_views.messages, name="inbox"),

@@ -16,12 +16,13 @@ from actions import retry, schedules, workflow_words
 from actions.outlook import ABOVE
 from actions.schedules import Schedule
 from actions.workflow_words import Retried
-from incidents import console
+from incidents import console, runbooks
 from incidents.console import Reader
 from incidents.hours import hour_of
 from incidents.models import Incident, IncidentHour, Run
-from incidents.presentation import chart, runs
+from incidents.presentation import chart, checklist, runs
 from incidents.presentation.addresses import listed
+from incidents.presentation.checklist import Written
 from incidents.presentation.figures import Chart, Numbered, UpTo
 from incidents.presentation.shapes import Pill, Row, RunLine
 from safety import rules
@@ -77,6 +78,7 @@ class WorkflowDetail:
     runs: tuple[RunLine, ...]
     n_runs_left: UpTo
     runs_url: str
+    runbook: Written
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,7 @@ def detail(tenant_id: UUID, pk: UUID, category: str, *, now: datetime) -> Workfl
         runs=tuple(runs.line(run) for run in _oldest(left)),
         n_runs_left=console.up_to(left),
         runs_url=f"{reverse('runs:list')}?{urlencode({'state': 'left', 'workflow': workflow.slug})}",
+        runbook=checklist.written(workflow, runbooks.of_workflow(workflow)),
     )
 
 

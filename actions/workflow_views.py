@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 from actions import workflow_pages
 from actions.workflow_pages import SHOWN_CATEGORY
 from awfdrs_site.lib import clock, params
+from incidents.runbook_forms import RunbookForm
 from safety.rulefields import CATEGORIES
 from tenants.access import TenantRequest, requires
 
@@ -36,6 +37,9 @@ def workflow_detail(request: TenantRequest, pk: UUID) -> HttpResponse:
     context = {
         "shown": shown,
         "may_configure": request.caller.may("configure"),
+        "runbook_form": RunbookForm(
+            initial={"text": shown.runbook.text, "version": shown.runbook.version}
+        ),
         "here": "workflows",
         "now": now,
     }

@@ -9,13 +9,23 @@ from django.db.models import Case, Q, Value, When
 from django.urls import reverse
 
 from events.models import Event
-from incidents import aliases, analysing, console, evidence, evidence_case, remedies, track_record
+from incidents import (
+    aliases,
+    analysing,
+    console,
+    evidence,
+    evidence_case,
+    remedies,
+    runbooks,
+    track_record,
+)
 from incidents.console import Reader
 from incidents.hours import hour_of
 from incidents.models import Decision, Incident, Run
 from incidents.presentation import (
     causes,
     chart,
+    checklist,
     details,
     grouped,
     members,
@@ -25,6 +35,7 @@ from incidents.presentation import (
 )
 from incidents.presentation import runs as run_words
 from incidents.presentation.causes import Causes
+from incidents.presentation.checklist import Checklist
 from incidents.presentation.figures import Chart, Span
 from incidents.presentation.rows import Surroundings
 from incidents.presentation.shapes import Detail, Storm, Why
@@ -84,10 +95,17 @@ def detail(
         next_url=older,
         storm=_storm(reader, incident),
         members=members.members(incident, aliases.grouped_here(incident), allowed=allowed),
+        checklist=_checklist(incident, allowed),
         merged=members.merged(incident),
         note_url=details.note_url(incident, allowed=allowed),
         snoozed=details.snooze_words(incident),
     )
+
+
+def _checklist(incident: Incident, allowed: Collection[str]) -> Checklist | None:
+    book = runbooks.of(incident)
+    done = runbooks.ticks(incident) if book else {}
+    return checklist.checklist(incident, book, done, allowed=allowed)
 
 
 def _storm(reader: Reader, incident: Incident) -> Storm | None:

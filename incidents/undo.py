@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from incidents import keeping, lifecycle, merge_steps
+from incidents import keeping, lifecycle, merge_steps, runbooks
 from incidents.lifecycle import ChangedSince
 from incidents.models import BulkJob, Incident, Undo
 from incidents.querysets import IncidentQuerySet
@@ -91,6 +91,8 @@ def _give_back(step: Undo, held: list[Incident], *, by: Actor, now: datetime) ->
     taken = open_elsewhere(step.tenant_id, held)
     if step.verb == merge_steps.VERB:
         return merge_steps.give_back(step, held, by=by, now=now, taken=taken)
+    if step.verb in runbooks.VERBS:
+        return runbooks.give_back(step, held[0], by=by, now=now)
     given = {"verb": step.verb, "before": step.before, "after": step.after, "taken": taken}
     return lifecycle.restore(held[0], by=by, now=now, **given)
 

@@ -32,6 +32,7 @@ BUNDLES = {
         "css/components/vendors.css",
         "css/components/causes.css",
         "css/components/detail.css",
+        "css/components/runbook.css",
         "css/components/timeline.css",
         "css/components/menus.css",
         "css/components/palette.css",

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from incidents.presentation.causes import Causes
+from incidents.presentation.checklist import Checklist
 from incidents.presentation.figures import (
     Apart,
     Chart,
@@ -308,6 +309,7 @@ class Detail:
     next_url: str = ""
     storm: Storm | None = None
     members: Members | None = None
+    checklist: Checklist | None = None
     merged: Reference | None = None
     note_url: str = ""  # for those who may write one
     snoozed: str = ""  # what ends its snooze

@@ -29,6 +29,8 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "fix_confirmed": ("good", "check", "What was chosen fixed it"),
     "fix_denied": ("bad", "circle-alert", "What was chosen did not fix it"),
     "commented": ("info", "list", "Note"),
+    "step_done": ("good", "check", "Step done"),
+    "step_not_done": ("", "minus", "Step not done after all"),
     "undone": ("", "undo-2", "Taken back"),
     "acknowledgement_ended": ("human", "hourglass", "Acknowledgement ended"),
     "people_told": ("human", "arrow-up", "People told"),

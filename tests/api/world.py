@@ -26,6 +26,7 @@ from tests.factories import (
     IncidentFactory,
     QuarantinedEventFactory,
     RunFactory,
+    RunbookFactory,
     SimulationFactory,
     VendorFactory,
     WorkflowFactory,
@@ -48,6 +49,7 @@ def one_of_everything(tenant: Tenant, word: str) -> Things:
     vendor = VendorFactory(tenant=tenant, name=f"{word}-vendor")
     undo_url = "https://example.org/undo"
     workflow = WorkflowFactory(tenant=tenant, slug=f"{word}-workflow", compensate_url=undo_url)
+    RunbookFactory(tenant=tenant, workflow=workflow, text=f"Ask {word}.\n\n- [ ] Look at {word}")
     common: dict[str, Any] = {"tenant": tenant, "workflow": workflow, "vendor": vendor}
     incident = IncidentFactory(**common, title=f"{word} failed", error_code=word)
     closed = IncidentFactory(**common, title=f"{word} is over", status=IncidentStatus.IGNORED)
