@@ -1,6 +1,7 @@
 """The poller of every worker process: the sweeps of the beat table, in time, whether or not Redis is there.
 
-A worker hears nothing while its broker is away; Postgres still holds the work, so a thread keeps asking it.
+A worker hears nothing while its broker is away; Postgres still holds the work, so two threads keep asking it: one goes
+through the sweeps, one looks for actions that are due and fills the places that calls leave.
 """
 
 import logging
@@ -20,13 +21,14 @@ from awfdrs_site.lib import failures
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 1.0
+TICK_SECONDS = 0.2  # between two looks for due actions: what they are late by on an idle worker
 SELDOM_SECONDS = 30.0
 GATHER_SECONDS = 0.03  # places that calls leave within it are filled by one claim
 GATHER_MOST_SECONDS = 0.25  # as long as calls that have ended are still being settled
 QUESTIONS_AT_ONCE = 4  # of AT_ONCE
 LETTERS_AT_ONCE = 2  # of AT_ONCE
-AT_ONCE = 16  # calls under way per worker process; each may wait its whole deadline
-SPARE = 4  # of them for tenants for whom nothing is under way
+AT_ONCE = 48  # calls under way per worker process; each may wait its whole deadline
+SPARE = 8  # of them for tenants for whom nothing is under way
 
 
 class Calls:
@@ -95,15 +97,6 @@ def run_due() -> int:
     return execution.run_due(limit=room, spare=SPARE, submit=calls.submit, together=AT_ONCE)
 
 
-def fill_places() -> int:
-    """`run_due` beside the other sweeps: what it finds is no reason to run all of them again at once.
-
-    Places that calls leave are filled as they come free; a thousand due retries made every sweep run a thousand times.
-    """
-    run_due()
-    return 0
-
-
 def ask_due() -> int:
     """Ask what became of unseen calls, a few at a time: what is due to be sent comes first."""
     from actions import probing
@@ -129,9 +122,9 @@ def write_letters() -> int:
 
 
 def sweeps(
-    *, run_due: Callable[[], int] = run_due, send_due: Callable[[], int] = send_due
+    *, run_due: Callable[[], int] | None = None, send_due: Callable[[], int] = send_due
 ) -> list[Callable[[], int]]:
-    """Everything the worker does, in the way of an event."""
+    """Everything the worker does, in the way of an event; due actions have a thread of their own unless given here."""
     from actions import campaign_stages, escalations, execution, planning, releasing, verification
     from awfdrs_site import self_reports
     from incidents import acknowledging, bulk_work, decisions, detection, snoozing
@@ -143,7 +136,7 @@ def sweeps(
         decisions.decide_due,
         planning.plan_due,
         releasing.release_parked,
-        run_due,
+        *([run_due] if run_due else []),
         execution.rescue_lost,
         verification.verify_due,
         escalations.advance_due,
@@ -216,36 +209,37 @@ class Poller(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def start(self, parent: Any) -> None:
-        self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
-        self._thread.start()
+        for name, work in (("poller", self._sweep), ("filler", self._fill)):
+            thread = threading.Thread(target=work, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
     def stop(self, parent: Any) -> None:
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=15)
+        for thread in self._threads:
+            thread.join(timeout=15)
         calls.stop()
 
-    def _run(self) -> None:
+    def _sweep(self) -> None:
         seldom_at = time.monotonic()
         while not self._stop.is_set():
             if time.monotonic() >= seldom_at:
                 seldom_at = time.monotonic() + SELDOM_SECONDS
                 sweep_once(seldom())
-            found = sweep_once(sweeps(run_due=fill_places))
+            found = sweep_once(sweeps())
             _swept.at = time.monotonic()
             if not found:
-                self._rest()
+                self._stop.wait(EVERY_SECONDS)
 
-    def _rest(self) -> None:
-        """Until the next sweep; a place that a call leaves meanwhile is taken at once."""
-        until = time.monotonic() + EVERY_SECONDS
-        while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
-            if calls.wait(left):
+    def _fill(self) -> None:
+        """Every tick, and as soon as a call leaves its place."""
+        while not self._stop.is_set():
+            if calls.wait(TICK_SECONDS):
                 self._gather()
-                sweep_once([run_due])
+            sweep_once([run_due])
 
     def _gather(self) -> None:
         """Calls that settle together leave their places together: what starts in them costs as much as one alone."""

@@ -1,7 +1,6 @@
 """The worker's places for calls: counted while one is under way, and announced when it comes free."""
 
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -34,21 +33,27 @@ def test_a_call_that_breaks_gives_its_place_back_too() -> None:
     assert calls.room == AT_ONCE
 
 
-def test_a_thousand_due_retries_make_no_other_sweep_run_again_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    step = poller.Poller(None)
-    passes: list[Callable[[], int]] = []
+def test_sweeps_that_take_long_keep_no_due_action_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    step, looked = poller.Poller(None), threading.Barrier(2)
 
-    def sweeps(*, run_due: Callable[[], int]) -> list[Callable[[], int]]:
-        passes.append(run_due)
-        if len(passes) == 3:
-            step._stop.set()
-        return [run_due]
+    def slow() -> int:
+        looked.wait(PATIENCE_SECONDS)  # a look for due actions comes while it runs
+        step._stop.set()
+        return 0
 
-    monkeypatch.setattr(poller, "run_due", lambda: 16)
-    monkeypatch.setattr(poller, "sweeps", sweeps)
+    def looks() -> int:
+        if not step._stop.is_set():
+            looked.wait(PATIENCE_SECONDS)
+        return 0
+
+    monkeypatch.setattr(poller, "run_due", looks)
+    monkeypatch.setattr(poller, "sweeps", lambda: [slow])
     monkeypatch.setattr(poller, "seldom", list)
-    monkeypatch.setattr(step, "_rest", step._stop.set)
-    step._run()
-    assert len(passes) == 1
+    monkeypatch.setattr(poller, "close_old_connections", lambda: None)
+    monkeypatch.setattr(poller, "calls", Calls())
+    step.start(None)
+    for thread in step._threads:
+        thread.join(PATIENCE_SECONDS)
+        assert not thread.is_alive()
+    assert looked.n_waiting == 0
+    assert not looked.broken
