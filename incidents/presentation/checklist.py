@@ -11,6 +11,8 @@ from incidents import notes, runbook_steps
 from incidents.models import Incident, Runbook, StepTick
 from tenants.models import Workflow
 
+UNDER = 2  # a runbook stands under a section's heading
+
 
 @dataclass(frozen=True)
 class Line:
@@ -99,14 +101,14 @@ def written(workflow: Workflow, books: Sequence[Any]) -> Written:
 
 
 def _line(part: runbook_steps.Part, ticks: Mapping[str, StepTick]) -> Line:
-    html, tick = notes.as_html(part.text), ticks.get(part.key)
+    html, tick = notes.as_html(part.text, under=UNDER), ticks.get(part.key)
     if tick is None:
         return Line(html, part.key)
     return Line(html, part.key, tick.ticked_by, tick.ticked_at)
 
 
 def _stale(tick: StepTick) -> Line:
-    return Line(notes.as_html(tick.text), tick.step, tick.ticked_by, tick.ticked_at)
+    return Line(notes.as_html(tick.text, under=UNDER), tick.step, tick.ticked_by, tick.ticked_at)
 
 
 def _step_url(incident: Incident) -> str:

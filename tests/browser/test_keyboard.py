@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import SignIn
-from tests.support.console import World, report
+from tests.factories import ActionFactory, RunbookFactory
+from tests.support.console import World, incident_of, report
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -65,6 +66,30 @@ def test_e_on_an_incident_asks_for_what_it_needs(desk: Page) -> None:
     expect(desk.locator("#resolve-reason")).to_be_focused()
     desk.keyboard.press("Escape")
     desk.keyboard.press("Escape")
+
+
+def test_l_says_the_kind_m_copies_r_sends_again_and_space_ticks_a_step(
+    cast: World, desk: Page
+) -> None:
+    incident = incident_of(cast.acme, number=1)
+    ActionFactory(tenant=cast.acme, incident=incident, status="unknown")
+    RunbookFactory(tenant=cast.acme, workflow=incident.workflow, text="- [ ] Look at the queue")
+    desk.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    desk.goto(incident.get_absolute_url())
+    desk.keyboard.press("l")
+    expect(desk.locator("#said-category")).to_be_focused()
+    desk.keyboard.press("Escape")
+    desk.keyboard.press("M")
+    expect(desk.locator(".toast")).to_contain_text("Copied as Markdown")
+    assert incident.title in desk.evaluate("navigator.clipboard.readText()")
+    expect(desk.locator("[data-verb=run]")).to_be_attached()  # the panel comes by itself
+    desk.keyboard.press("r")
+    expect(desk.locator(".toast").last).to_contain_text("It is sent as soon as its limits allow.")
+    box = desk.get_by_role("checkbox", name="Look at the queue")
+    box.focus()
+    desk.keyboard.press("Space")
+    expect(box).to_be_checked()
+    expect(box).to_be_focused()
 
 
 def test_the_sheet_lists_every_key_and_two_stroke_keys_go_places(desk: Page) -> None:

@@ -211,6 +211,7 @@ def test_nobody_sleeps_through_an_escalation_or_a_regression(acme: Tenant) -> No
     [
         ("**on it** since `10:00`", "<p><strong>on it</strong> since <code>10:00</code></p>\n"),
         ("# loud", "<h4>loud</h4>\n"),
+        ("### deep\n# loud\n### deep", "<h4>deep</h4>\n<h4>loud</h4>\n<h5>deep</h5>\n"),
         (
             "[runbook](https://example.org/r)",
             '<p><a href="https://example.org/r" rel="noopener nofollow">runbook</a></p>\n',
