@@ -12,6 +12,7 @@ from events import lane_store
 from events.lane_store import Arrival, Landing
 
 MOST, MOST_BYTES = 1000, 4 * 1024 * 1024  # of one group
+AT_ONCE = 2  # groups under way: while Postgres stores one, we read the next
 LATE_SECONDS = 3.5  # as long as any request waits before somebody asks whether the database hangs
 APART_SECONDS = 5.0  # without us after it did
 
@@ -24,13 +25,14 @@ class Hung(Exception):
 
 @dataclass
 class Group:
-    """The requests of one event loop. No timer: a group leaves as soon as the one before has committed."""
+    """The requests of one event loop. No timer: a group leaves as soon as one before it has committed."""
 
     database_answers: Callable[[], Awaitable[bool]]
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _waiting: list[tuple[Arrival, asyncio.Future[Landing | None]]] = field(default_factory=list)
-    _flusher: asyncio.Task[None] | None = None
-    _connection: AsyncConnection[Any] | None = None
+    _flushers: set[asyncio.Task[None]] = field(default_factory=set)
+    _idle: list[AsyncConnection[Any]] = field(default_factory=list)
+    _n_hung: int = 0
     _apart_until: float = 0.0
 
     @property
@@ -42,23 +44,21 @@ class Group:
         """What becomes of it once its group is committed. Raises Hung; None: try another door."""
         future: asyncio.Future[Landing | None] = self.loop.create_future()
         self._waiting.append((arrival, future))
-        if self._flusher is None:
-            self._flusher = self.loop.create_task(self._flush())
+        if len(self._flushers) < AT_ONCE:
+            flusher = self.loop.create_task(self._flush())
+            self._flushers.add(flusher)
+            flusher.add_done_callback(self._flushers.discard)
         return future
 
     async def close(self) -> None:
-        if self._flusher is not None:
-            await self._flusher
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        await asyncio.gather(*self._flushers)
+        idle, self._idle = self._idle, []
+        for connection in idle:
             await connection.close()
 
     async def _flush(self) -> None:
-        try:
-            while self._waiting:
-                await self._send(self._next())
-        finally:
-            self._flusher = None
+        while self._waiting:
+            await self._send(self._next())
 
     def _next(self) -> list[tuple[Arrival, asyncio.Future[Landing | None]]]:
         n, n_bytes = 0, 0
@@ -82,26 +82,25 @@ class Group:
 
     async def _store(self, arrivals: list[Arrival]) -> list[Landing | None]:
         """On any failure every one tries the other door, where none can spoil another's."""
-        connection = self._connection
+        n_hung, connection = self._n_hung, self._idle.pop() if self._idle else None
+        landings: list[Landing | None] = [None] * len(arrivals)
         try:
             if connection is None or connection.closed:
-                connection = self._connection = await lane_store.connect()
-            return await lane_store.store(connection, arrivals)
+                connection = await lane_store.connect()
+            landings = await lane_store.store(connection, arrivals)
         except Exception:
             _logger.warning("a group was not stored together", exc_info=True)
-            self._leave(connection)
-            return [None] * len(arrivals)
-        finally:
-            if connection is not self._connection and connection is not None:
-                await connection.close()  # it failed, or was given up while it hung
-
-    def _leave(self, connection: AsyncConnection[Any] | None) -> None:
-        if self._connection is connection:
-            self._connection = None
+            n_hung = -1  # its connection is kept no longer
+        if connection is not None and n_hung == self._n_hung:
+            self._idle.append(connection)
+        elif connection is not None:
+            await connection.close()
+        return landings
 
     def _give_up(self, group: list[tuple[Arrival, asyncio.Future[Landing | None]]]) -> None:
         """What hangs ends by itself some time; whoever waits is told, and who comes goes elsewhere."""
-        self._connection, self._apart_until = None, self.loop.time() + APART_SECONDS
+        self._n_hung, self._apart_until = self._n_hung + 1, self.loop.time() + APART_SECONDS
+        self._idle = []
         for _, future in [*group, *self._waiting]:
             if not future.done():
                 future.set_exception(Hung())

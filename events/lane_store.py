@@ -196,7 +196,7 @@ async def _commit(
         if landing
     )
     async with connection.pipeline():
-        for tenant_id, key_id in {key[:2] for key in counted}:
+        for tenant_id, key_id in sorted({key[:2] for key in counted}):  # as every group does
             accepted, replayed = (counted[tenant_id, key_id, s] for s in ("accepted", "replayed"))
             tally = Tally(received=accepted + replayed, accepted=accepted, replayed=replayed)
             row = [uuid7(now), tenant_id, key_id, now, *astuple(tally)]
