@@ -23,7 +23,17 @@ from incidents.models import (
 )
 from tenants.models import Tenant
 from tenants.scoping import bound
-from tests.cast import Travel, digest_all, event, failure, journal_of, signed_in, submit_all
+from tests.cast import (
+    Api,
+    Travel,
+    digest_all,
+    event,
+    failure,
+    journal_of,
+    key_of,
+    signed_in,
+    submit_all,
+)
 from tests.incidents.test_merging import (
     ALICE,
     DECLINED,
@@ -39,6 +49,7 @@ from tests.incidents.test_merging import (
 
 pytestmark = pytest.mark.django_db
 
+CODES = (TIMEOUT, DECLINED, REFUSED, "no_route")
 COUNTED: tuple[type[models.Model], ...] = (
     Incident,
     Run,
@@ -77,13 +88,12 @@ def take_back(step: Undo) -> Incident:
 
 def fill(tenant: Tenant, random: Random) -> None:
     """Four kinds of failures of the same few runs."""
-    codes = (TIMEOUT, DECLINED, REFUSED, "no_route")
     bodies = [
         event(
             run_id=f"r{random.randrange(4)}",
             payload=failure(error_code=code, error_message=code),
         )
-        for code in random.choices(codes, k=8) + list(codes)
+        for code in random.choices(CODES, k=8) + list(CODES)
     ]
     submit_all(tenant, bodies)
     digest_all()
@@ -93,9 +103,12 @@ def fill(tenant: Tenant, random: Random) -> None:
 def test_a_merge_that_is_taken_back_leaves_exactly_the_rows_before(acme: Tenant, seed: int) -> None:
     random = Random(seed)
     fill(acme, random)
-    n_taken_back = sum(merges_and_takes_back(acme, random) for _ in range(10))
+    n_taken_back = 0
+    for n in range(10):
+        n_taken_back += merges_and_takes_back(acme, random)
+        fail(acme, random.choice(CODES), f"r{random.randrange(4)}")
+        assert_books_balance(acme, failures=12 + n + 1)
     assert n_taken_back > 0
-    assert_books_balance(acme, failures=12)
 
 
 def merges_and_takes_back(tenant: Tenant, random: Random) -> bool:
@@ -171,6 +184,20 @@ def test_z_takes_a_merge_back(acme: Tenant, alice: User) -> None:
     assert f"Undo merge of {target}" in client.get("/incidents/undo/steps/").content.decode()
     client.post("/incidents/undo/")
     assert rows_of(acme) == before
+
+
+def test_the_api_takes_a_merge_back_or_says_why_not(acme: Tenant) -> None:
+    target, other = fail(acme, TIMEOUT, "r1"), fail(acme, DECLINED, "r2")
+    before = rows_of(acme)
+    api, path = Api(key_of(acme)), f"/api/v1/incidents/{target.pk}"
+    assert api.post(f"{path}/merge", {"incidents": [str(other.pk)]}).status_code == 200
+    assert api.post(f"{path}/undo", {}).status_code == 200
+    assert rows_of(acme) == before
+    assert api.post(f"{path}/merge", {"incidents": [str(other.pk)]}).status_code == 200
+    fail(acme, DECLINED, "r3")
+    refused = api.post(f"{path}/undo", {})
+    assert refused.status_code == 409
+    assert f"split {other} off instead" in refused.json()["detail"]
 
 
 def test_what_a_merge_moved_is_forgotten_with_its_step(acme: Tenant, time_travel: Travel) -> None:
