@@ -34,6 +34,7 @@ class DemoWorkflow:
     company: Company
     slug: str
     is_killed: bool = False
+    runbook: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,14 @@ OUTSIDER: Final = Person("mallory", "Mallory Reyes", GLOBEX, Role.OPERATOR)
 STAFF: Final = Person("admin", "Platform staff")
 PEOPLE: Final = (OPERATOR, ADMIN, VIEWER, OUTSIDER, STAFF)
 
-PAYMENTS: Final = DemoWorkflow(_workflow(1), ACME, "payment_processing")
+PAYMENTS_RUNBOOK: Final = """\
+Money moves here: ask **finance** before anything is sent twice.
+
+- [ ] Look at the vendor's status page
+- [ ] Compare the open captures with the ledger: `captures --open`
+- [ ] Tell the shop when customers have to wait
+"""
+PAYMENTS: Final = DemoWorkflow(_workflow(1), ACME, "payment_processing", runbook=PAYMENTS_RUNBOOK)
 ONBOARDING: Final = DemoWorkflow(_workflow(2), ACME, "user_onboarding")
 COMPLIANCE: Final = DemoWorkflow(_workflow(3), GLOBEX, "compliance_check")
 KILLED: Final = DemoWorkflow(_workflow(4), ACME, "killed_workflow", is_killed=True)

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -28,7 +29,8 @@ from events import ingest
 from events.ingest import Submission, Verdict
 from events.models import PendingEvent
 from events.validation import parse_event
-from incidents import detection
+from incidents import detection, runbooks
+from incidents.runbooks import WrittenSince
 from safety import breaker, killswitch
 from safety.models import CircuitBreaker, KillSwitch
 from safety.states import SwitchScope
@@ -125,7 +127,7 @@ def _catalogue(company: Company) -> None:
 
 
 def _workflow(workflow: DemoWorkflow, *, now: datetime) -> None:
-    Workflow.objects.for_tenant(workflow.company).get_or_create(
+    kept_workflow, _ = Workflow.objects.for_tenant(workflow.company).get_or_create(
         id=workflow.id,
         defaults={
             "tenant_id": workflow.company.id,
@@ -133,6 +135,7 @@ def _workflow(workflow: DemoWorkflow, *, now: datetime) -> None:
             "name": workflow.slug.replace("_", " ").capitalize(),
         },
     )
+    _runbook(kept_workflow, workflow.runbook, now=now)
     target = {"scope": SwitchScope.WORKFLOW, "target": str(workflow.id)}
     switches = KillSwitch.objects.for_tenant(workflow.company).filter(**target)
     if workflow.is_killed and not switches.exists():
@@ -145,6 +148,12 @@ def _workflow(workflow: DemoWorkflow, *, now: datetime) -> None:
             by=BY,
             now=now,
         )
+
+
+def _runbook(workflow: Workflow, text: str, *, now: datetime) -> None:
+    if text:
+        with suppress(WrittenSince):  # there is one already
+            runbooks.write(workflow, text, seen=0, by=BY, now=now)
 
 
 def _vendor(wanted: DemoVendor, *, now: datetime) -> None:
