@@ -202,10 +202,10 @@ def test_however_many_are_replayed_none_differs_until_somebody_edits_a_rule_by_s
                     setattr(row, name, value)
             Decision.objects.bulk_create(rows)
     n = n_more + 1
-    assert replayed("--all") == (0, f"{n} replayed: {n} the same, 0 not, 0 of another engine\n")
+    assert replayed("--all") == (0, f"{n:,} replayed: {n:,} the same, 0 not, 0 of another engine\n")
     edit = """update safety_ruleoverride set "values" = '{"retry.max_retries": 9}'"""
     owner.connection.execute(edit)
     code, said = replayed("--all")
     assert code != 0
     assert "version 1 of the rule for workflow checkout was edited after it was saved" in said
-    assert f"{n} replayed: {n_more} the same, 1 not" in said
+    assert f"{n:,} replayed: {n_more:,} the same, 1 not" in said
