@@ -1,6 +1,6 @@
 """A kill switch under the highest start rate of this machine: nothing starts after it was acknowledged (M44, G9).
 
-Compensations are started, since nothing but kill switches can hold them: the shortest start there is.
+Compensations are started, with limits so ample that only kill switches can hold them: the shortest start there is.
 """
 
 import os
@@ -21,11 +21,11 @@ from redis import Redis
 
 from actions import claiming, releasing, starting
 from actions.models import Action
-from safety import killswitch
+from safety import killswitch, rules
 from safety.killswitch import Held, Scopes
 from tenants import scoping
 from tenants.journal import SYSTEM
-from tenants.models import Tenant
+from tenants.models import Tenant, Vendor
 from tenants.scoping import bound
 from tests.databases import Owner
 from tests.factories import (
@@ -44,6 +44,7 @@ ROUNDS = sized(small=2, full=50)  # of each scope, every other one while Redis h
 N_HELD = sized(small=15, full=200)
 N_STARTERS = 4
 N_ACTIONS = 300
+AMPLE = 100_000
 PER_SECOND = 5
 _COPY = """
 with copies as (select * from generate_series(2, %s))
@@ -64,7 +65,11 @@ class Ground:
 
     def __init__(self, acme: Tenant, owner: Owner, n_actions: int) -> None:
         self.tenant, self._owner = acme, owner
-        workflow = WorkflowFactory(tenant=acme, compensate_url="https://example.org/undo")
+        with scoping.platform():
+            Tenant.objects.filter(pk=acme.pk).update(max_in_flight=AMPLE)
+        workflow = WorkflowFactory(
+            tenant=acme, compensate_url="https://example.org/undo", max_in_flight=AMPLE
+        )
         incident = IncidentFactory(tenant=acme, workflow=workflow)
         self.action: Action = ActionFactory(
             tenant=acme,
@@ -72,7 +77,7 @@ class Ground:
             parameters={"compensates": "what was sent"},
             incident=incident,
             workflow=workflow,
-            vendor=VendorFactory(tenant=acme),
+            vendor=ample(VendorFactory(tenant=acme, max_in_flight=AMPLE)),
             run=RunFactory(tenant=acme, workflow=workflow),
         )
         owner.connection.execute(_COPY, [n_actions])
@@ -118,6 +123,22 @@ class Ground:
             killswitch.lift(
                 switch, reason="over", by=SYSTEM, now=now, release_per_second=PER_SECOND
             )
+
+
+def ample(vendor: Vendor) -> Vendor:
+    """Its rate holds nothing."""
+    values = {"rate_limit.requests_per_second": 10_000, "rate_limit.burst_size": 10_000}
+    with bound(vendor.tenant_id) as now:
+        rules.override(
+            tenant_id=vendor.tenant_id,
+            scope="vendor",
+            target=vendor.name,
+            values=values,
+            reason="ample",
+            by=SYSTEM,
+            now=now,
+        )
+    return vendor
 
 
 def _lift_global(switch: Any) -> None:
