@@ -108,8 +108,10 @@ def product(servers_alone: Stack) -> Stack:
 
 
 def commits(product: Stack, how: str) -> None:
+    """From the next connection on; on disk itself, or the stop right after would undo it."""
     database = conninfo_to_dict(settings.DATABASE_URL)["dbname"]
-    product.postgres.execute(f"alter database {database} set synchronous_commit = {how}")
+    change = f"alter database {database} set synchronous_commit = {how}"
+    product.postgres.execute(f"set synchronous_commit = on; {change}")
 
 
 def lost(product: Stack, told: list[str]) -> int:
