@@ -25,6 +25,7 @@ def desk(cast: World, sign_in: SignIn) -> Page:
     page.add_init_script(path=AXE)
     page.goto("/incidents/?tab=open")
     expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    page.wait_for_load_state("networkidle")  # what the reports made known is on the page
     return page
 
 
@@ -70,6 +71,7 @@ def test_the_palette_goes_places_acts_on_the_cursor_and_takes_back(desk: Page) -
     desk.keyboard.press("j")
     desk.keyboard.press("Control+k")
     desk.keyboard.type("ackn")
+    expect(desk.locator("[role=option][aria-selected=true]")).to_contain_text("Acknowledge")
     desk.keyboard.press("Enter")
     expect(desk.locator(".row .pill").first).to_have_text("Acknowledged")
     desk.keyboard.press("Control+k")
