@@ -3,8 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, cast
+from typing import cast
 from uuid import uuid4
 
 import django
@@ -22,6 +21,7 @@ from awfdrs_site.handler import Handler, settle  # noqa: E402
 from awfdrs_site.incoming_traces import IncomingTraces  # noqa: E402
 from awfdrs_site.lib import bodies, tracing  # noqa: E402
 from awfdrs_site.lib.api_errors import MEDIA_TYPE  # noqa: E402
+from awfdrs_site.lib.asgi_types import Application, Message, Receive, Scope, Send  # noqa: E402
 from awfdrs_site.lib.correlation import HEADER  # noqa: E402
 from awfdrs_site.lib.problems import Problem, as_dict  # noqa: E402
 from awfdrs_site.routing import websocket_urlpatterns  # noqa: E402
@@ -31,11 +31,6 @@ from safety import checks  # noqa: E402
 checks.demand()  # the rules: better no server than one that fails at the first failure
 tracing.start()
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 EVENT_PATH, BATCH_PATH = "/api/v1/events", "/api/v1/events/batch"
 _CORRELATION = re.compile(rb"[A-Za-z0-9._-]{1,128}")

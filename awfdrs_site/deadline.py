@@ -5,27 +5,20 @@ A hung Postgres keeps its connections open, so no timeout of the network fires; 
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
 from io import BytesIO
-from typing import Any
 from uuid import uuid4
 
 from django.core.handlers.asgi import ASGIRequest
 
 from awfdrs_site import health
 from awfdrs_site.lib import api_errors
+from awfdrs_site.lib.asgi_types import Application, Message, Receive, Scope, Send
 from awfdrs_site.lib.correlation import HEADER
 from awfdrs_site.lib.problems import Problem
 
 LATE_SECONDS = 3.5  # with the question to the database an answer comes within 5 s
 ASK_SECONDS = 1.0
 _CORRELATION = re.compile(r"[A-Za-z0-9._-]{1,128}")
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Deadline:

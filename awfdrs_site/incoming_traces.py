@@ -1,17 +1,11 @@
 """The only place that reads a caller's `traceparent`, in front of everything that answers."""
 
 import dataclasses
-from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
 
 from awfdrs_site.lib import tracing
+from awfdrs_site.lib.asgi_types import Application, Receive, Scope, Send
 from awfdrs_site.lib.correlation import HEADER
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _CORRELATION = HEADER.lower().encode()
 

@@ -5,16 +5,10 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
 
 import uvicorn
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+from awfdrs_site.lib.asgi_types import Application, Message, Receive, Scope, Send
 
 DRAIN_SECONDS = (
     2.0  # whoever keeps a connection asks within it, hears that it ends, and opens another

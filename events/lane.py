@@ -7,7 +7,7 @@ answered them with, and hands on untouched whatever it would not accept: it refu
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID, uuid4
@@ -16,6 +16,7 @@ from django.conf import settings
 from django.urls import resolve
 
 from awfdrs_site.lib import metrics, tracing
+from awfdrs_site.lib.asgi_types import Application, Message, Receive, Scope, Send
 from events import backlog, ingest, lane_body, rate
 from events.lane_group import Group, Hung
 from events.lane_store import PLAIN_CORRELATION, Arrival, Landing
@@ -27,11 +28,6 @@ from tenants.middleware import CALLER
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 Profile: TypeAlias = tuple[Any, ...]
 

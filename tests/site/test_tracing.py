@@ -8,8 +8,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pytest_django import Settings
 
-from awfdrs_site.incoming_traces import IncomingTraces, Receive, Scope, Send
+from awfdrs_site.incoming_traces import IncomingTraces
 from awfdrs_site.lib import tracing
+from awfdrs_site.lib.asgi_types import Receive, Scope, Send
 from tests.cast import Api, Travel, event, key_of
 from tests.events.test_lane import World, plain
 from tests.events.test_lane import acted as acted

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from awfdrs_site.web import Draining, Message, Receive, Scope, Send, Server
+from awfdrs_site.lib.asgi_types import Message, Receive, Scope, Send
+from awfdrs_site.web import Draining, Server
 from awfdrs_site.wheels import machine
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
