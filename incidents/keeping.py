@@ -12,7 +12,7 @@ from uuid import UUID
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
 
-from incidents.models import AffectedRun, Incident
+from incidents.models import AffectedRun, Incident, Undo
 from tenants import journal
 from tenants.journal import Actor, Line
 
@@ -113,6 +113,29 @@ def snapshot(incident: Incident) -> dict[str, Any]:
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in said.items()
     }
+
+
+def note_step(
+    incident: Incident,
+    verb: str,
+    *,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    by: Actor,
+    now: datetime,
+) -> Undo:
+    """The step of a person that `undo` can take back."""
+    step: Undo = Undo.objects.create(
+        tenant_id=incident.tenant_id,
+        incident=incident,
+        verb=verb,
+        before=before,
+        after=after,
+        actor_kind=by.kind,
+        actor_id=by.id,
+        at=now,
+    )
+    return step
 
 
 def put_back(incident: Incident, said: Mapping[str, Any]) -> None:

@@ -57,16 +57,8 @@ def keep(
     now: datetime,
 ) -> Undo:
     """Before a merge: what the target and the joining count. `touched` are all rows that it will change."""
-    step: Undo = Undo.objects.create(
-        tenant_id=target.tenant_id,
-        incident=target,
-        verb=VERB,
-        before=_said(touched, _led(target.tenant_id, [other.signature for other in joining])),
-        after={},
-        actor_kind=by.kind,
-        actor_id=by.id,
-        at=now,
-    )
+    before = _said(touched, _led(target.tenant_id, [other.signature for other in joining]))
+    step = keeping.note_step(target, VERB, before=before, after={}, by=by, now=now)
     counting = [target.pk, *(other.pk for other in joining)]
     given: dict[str, Any] = {"tenant": step.tenant_id, "step": step.pk, "target": target.pk}
     with connection.cursor() as cursor:

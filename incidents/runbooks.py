@@ -90,7 +90,7 @@ def tick(incident: Incident, key: str, *, by: Actor, now: datetime) -> Undo | No
         ticked_at=now,
     )
     keeping.save(incident, "step_done", by=by, now=now, detail=text)
-    return _remembered(incident, "tick", {}, _said(row), by=by, now=now)
+    return keeping.note_step(incident, "tick", before={}, after=_said(row), by=by, now=now)
 
 
 def untick(incident: Incident, key: str, *, by: Actor, now: datetime) -> Undo | None:
@@ -102,7 +102,7 @@ def untick(incident: Incident, key: str, *, by: Actor, now: datetime) -> Undo | 
     said = _said(row)
     row.delete()
     keeping.save(incident, "step_not_done", by=by, now=now, detail=row.text)
-    return _remembered(incident, "untick", said, {}, by=by, now=now)
+    return keeping.note_step(incident, "untick", before=said, after={}, by=by, now=now)
 
 
 def give_back(step: Undo, incident: Incident, *, by: Actor, now: datetime) -> Incident:
@@ -135,25 +135,3 @@ def _said(row: StepTick) -> dict[str, str]:
         "ticked_by": row.ticked_by,
         "ticked_at": row.ticked_at.isoformat(),
     }
-
-
-def _remembered(
-    incident: Incident,
-    verb: str,
-    before: dict[str, str],
-    after: dict[str, str],
-    *,
-    by: Actor,
-    now: datetime,
-) -> Undo:
-    step: Undo = Undo.objects.create(
-        tenant_id=incident.tenant_id,
-        incident=incident,
-        verb=verb,
-        before=before,
-        after=after,
-        actor_kind=by.kind,
-        actor_id=by.id,
-        at=now,
-    )
-    return step

@@ -54,16 +54,7 @@ def remembered(
     # Runs that were given up stay so: the workflow's people have been told that nobody waits for them.
     if before == after or changed.unrecovered_runs != left:
         return Done(changed, None)
-    step = Undo.objects.create(
-        tenant_id=incident.tenant_id,
-        incident=changed,
-        verb=verb,
-        before=before,
-        after=after,
-        actor_kind=by.kind,
-        actor_id=by.id,
-        at=now,
-    )
+    step = keeping.note_step(changed, verb, before=before, after=after, by=by, now=now)
     return Done(changed, step)
 
 
