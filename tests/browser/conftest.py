@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.support import threaded
 from tests.support.console import World, client_of, world
@@ -18,7 +18,16 @@ AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
+# Two cores may be busy with much else: what comes late is late, not wrong.
+expect.set_options(timeout=15_000)
+
 SignIn = Callable[..., Page]
+
+
+def press(page: Page, key: str) -> None:
+    """Presses a key once the page's scripts have run: before that nobody listens."""
+    page.wait_for_load_state()
+    page.keyboard.press(key)
 
 
 # Package scope: a running Playwright keeps an event loop in this thread, which would fail every

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.api.access_table import PAGES
 from tests.api.world import one_of_everything
 from tests.browser.axe import RULES, RUN, WIDTHS, faults, is_fine, options
-from tests.browser.conftest import AXE, SignIn
+from tests.browser.conftest import AXE, SignIn, press
 from tests.factories import InvitationFactory, SavedViewFactory
 from tests.support.console import World, incident_of, report
 
@@ -146,14 +146,14 @@ def test_axe_finds_nothing_in_what_opens(cast: World, sign_in: SignIn, ids: dict
         assert panel is not None
         assert panel["x"] >= 0
         assert panel["x"] + panel["width"] <= width
-    page.keyboard.press("Escape")
+    press(page, "Escape")
     page.locator("[data-stop]").click()
     page.locator("dialog textarea").fill("double posting")
     is_fine(page)
     page.get_by_role("button", name="Stop now").click()
     expect(page.locator(".toast")).to_be_visible()
     is_fine(page)
-    page.keyboard.press("?")
+    press(page, "?")
     expect(page.locator("dialog")).to_be_visible()
     is_fine(page)
     page.locator("dialog [data-close]").click()

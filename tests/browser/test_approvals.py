@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from actions import planning
 from actions.models import Approval
 from tenants import scoping
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, press
 from tests.support.console import World, incident_of, report, workflow_with_retries
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -30,12 +30,12 @@ def _approval_url(cast: World) -> str:
 def test_enter_y_enter_approves_what_waits(cast: World, sign_in: SignIn, incident_url: str) -> None:
     page = sign_in(cast.alice)
     page.goto("/incidents/")
-    page.keyboard.press("j")
-    page.keyboard.press("Enter")
+    press(page, "j")
+    press(page, "Enter")
     expect(page.locator("#actions .asked")).to_contain_text("3 retries of billing")
-    page.keyboard.press("y")
+    press(page, "y")
     expect(page.locator("details[open] .menu-panel")).to_contain_text("3 calls to")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.locator(".toast")).to_contain_text("Approved")
     expect(page.locator("#actions .action .pill").first).to_have_text("Pending")
 
@@ -43,14 +43,14 @@ def test_enter_y_enter_approves_what_waits(cast: World, sign_in: SignIn, inciden
 def test_y_and_n_on_the_approvals_own_page(cast: World, sign_in: SignIn, incident_url: str) -> None:
     page = sign_in(cast.alice)
     page.goto("/incidents/")
-    page.keyboard.press("g")
-    page.keyboard.press("a")
+    press(page, "g")
+    press(page, "a")
     expect(page.locator("h1")).to_have_text("Approvals")
     expect(page.locator("#approvals-count")).to_contain_text("1")
-    page.keyboard.press("j")
-    page.keyboard.press("Enter")
+    press(page, "j")
+    press(page, "Enter")
     expect(page.locator("h1")).to_have_text("3 retries of billing")
-    page.keyboard.press("n")
+    press(page, "n")
     page.keyboard.type("paid by hand")
     page.get_by_role("button", name="Reject 3 retries of billing").click()
     expect(page.locator(".verbs > .pill")).to_have_text("Rejected")

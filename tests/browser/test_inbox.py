@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from actions import escalations, planning
 from incidents import lifecycle
 from tenants import scoping
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, press
 from tests.cast import acting
 from tests.support.console import World, incident_of, report
 
@@ -31,14 +31,14 @@ def test_a_message_is_opened_and_read_by_keyboard(
     page = sign_in(cast.alice)
     page.goto("/incidents/")
     expect(page.get_by_role("link", name="1 unread messages")).to_be_visible()
-    page.keyboard.press("g")
-    page.keyboard.press("m")
+    press(page, "g")
+    press(page, "m")
     expect(page.locator("h1")).to_have_text("Inbox")
     page.get_by_role("button", name="Mark read").click()
     expect(page.locator(".toast")).to_contain_text("Read.")
     expect(page.get_by_role("button", name="Mark read")).to_have_count(0)
-    page.keyboard.press("j")
-    page.keyboard.press("Enter")
+    press(page, "j")
+    press(page, "Enter")
     page.wait_for_url(f"**{incident_url}")
 
 

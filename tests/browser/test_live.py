@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, press
 from tests.support.console import World, incident_of, report
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -55,7 +55,7 @@ def test_new_incidents_wait_behind_a_pill_and_move_nothing(cast: World, desk: Pa
     expect(desk.locator("#show-new")).to_contain_text("1 new, show")
     expect(desk).to_have_title("(1) Incidents · AWFDRS")
     assert desk.locator(".row").bounding_box() == before
-    desk.keyboard.press(".")
+    press(desk, ".")
     expect(desk.locator(".row")).to_have_count(2)
     expect(desk.locator("#show-new")).to_be_hidden()
     assert desk.evaluate("window.isSamePage") is True

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from incidents.models import Incident
 from tenants import scoping
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, press
 from tests.support.console import World, report
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -26,6 +26,6 @@ def test_the_overview_refreshes_what_is_counted_and_leaves_its_incidents_where_t
     page.evaluate("document.body.dispatchEvent(new CustomEvent('live:killswitch'))")
     expect(page.locator("#needs")).to_contain_text("0 of 3 runs")
     assert page.locator("#needs ~ section .row").evaluate_all(ids) == rows
-    page.keyboard.press("g")
-    page.keyboard.press("w")
+    press(page, "g")
+    press(page, "w")
     expect(page.locator("h1")).to_have_text("Workflows")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.axe import RULES, RUN
-from tests.browser.conftest import AXE, SignIn
+from tests.browser.conftest import AXE, SignIn, press
 from tests.support.console import World, report
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -31,7 +31,7 @@ def desk(cast: World, sign_in: SignIn) -> Page:
 
 def keys(page: Page, *pressed: str) -> int:
     for key in pressed:
-        page.keyboard.press(key)
+        press(page, key)
     return len(pressed)
 
 
@@ -55,31 +55,31 @@ def test_the_usual_things_cost_eleven_keys(desk: Page) -> None:
 
 @pytest.mark.smoke
 def test_a_runaway_workflow_is_stopped_from_the_palette(desk: Page) -> None:
-    desk.keyboard.press("Control+k")
+    press(desk, "Control+k")
     expect(desk.locator("#palette")).to_be_focused()
     assert desk.evaluate(RUN, RULES) == []
     desk.keyboard.type("kill flow-3")
-    desk.keyboard.press("Enter")
+    press(desk, "Enter")
     expect(desk.locator("#id_what option:checked")).to_have_text("flow-3")
     expect(desk.locator("dialog textarea")).to_be_focused()
     desk.keyboard.type("posts twice")
-    desk.keyboard.press("Enter")
+    press(desk, "Enter")
     expect(desk.locator("#stopped")).to_contain_text("posts twice")
 
 
 def test_the_palette_goes_places_acts_on_the_cursor_and_takes_back(desk: Page) -> None:
-    desk.keyboard.press("j")
-    desk.keyboard.press("Control+k")
+    press(desk, "j")
+    press(desk, "Control+k")
     desk.keyboard.type("ackn")
     expect(desk.locator("[role=option][aria-selected=true]")).to_contain_text("Acknowledge")
-    desk.keyboard.press("Enter")
+    press(desk, "Enter")
     expect(desk.locator(".row .pill").first).to_have_text("Acknowledged")
-    desk.keyboard.press("Control+k")
+    press(desk, "Control+k")
     desk.keyboard.type("undo ack")
     expect(desk.locator("[role=option][aria-selected=true]")).to_contain_text("Undo acknowledge")
-    desk.keyboard.press("Enter")
+    press(desk, "Enter")
     expect(desk.locator(".toast").last).to_contain_text("as it was")
-    desk.keyboard.press("Control+k")
+    press(desk, "Control+k")
     desk.keyboard.type("vend")
-    desk.keyboard.press("Enter")
+    press(desk, "Enter")
     expect(desk).to_have_url(re.compile("/vendors/$"))

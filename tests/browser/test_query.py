@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.axe import RULES, RUN
-from tests.browser.conftest import AXE, SignIn
+from tests.browser.conftest import AXE, SignIn, press
 from tests.support.console import World, report
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -24,19 +24,19 @@ def desk(cast: World, sign_in: SignIn) -> Page:
 
 @pytest.mark.smoke
 def test_keys_and_values_are_completed_and_asked_by_keyboard_alone(desk: Page) -> None:
-    desk.keyboard.press("/")
+    press(desk, "/")
     desk.keyboard.type("work")
     expect(desk.locator("#q-options [role=option]")).to_contain_text(["workflow:"])
-    desk.keyboard.press("Tab")
+    press(desk, "Tab")
     expect(desk.locator("#q")).to_have_value("workflow:")
     expect(desk.locator("#q-options [role=option]")).to_have_count(2)
-    desk.keyboard.press("ArrowDown")
-    desk.keyboard.press("ArrowDown")
+    press(desk, "ArrowDown")
+    press(desk, "ArrowDown")
     expect(desk.locator("#q")).to_have_attribute("aria-activedescendant", "q-option-2")
     assert desk.evaluate(RUN, RULES) == []
-    desk.keyboard.press("Enter")
+    press(desk, "Enter")
     expect(desk.locator("#q")).to_have_value("workflow:shipping ")
-    desk.keyboard.press("Enter")  # nothing is chosen now: it asks
+    press(desk, "Enter")  # nothing is chosen now: it asks
     expect(desk).to_have_url(re.compile(r"q=workflow%3Ashipping"))
     expect(desk.locator(".row")).to_have_count(1)
 
@@ -47,7 +47,7 @@ def test_a_click_on_a_property_narrows_the_view_and_an_alt_click_leaves_it_out(d
     expect(desk.locator(".row")).to_have_count(1)
     desk.locator(".chip").click()
     expect(desk.locator(".row")).to_have_count(2)
-    desk.keyboard.press("f")
+    press(desk, "f")
     dialog = desk.locator("dialog")
     expect(dialog).to_contain_text("Filter by values")
     assert desk.evaluate(RUN, RULES) == []

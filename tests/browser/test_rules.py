@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.admin.pages import override
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, press
 from tests.support.console import World
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -33,8 +33,8 @@ def test_a_value_is_changed_and_taken_back_without_javascript(cast: World, sign_
 def test_rules_are_two_keys_away(cast: World, sign_in: SignIn) -> None:
     page = sign_in(cast.bob)
     page.goto("/incidents/")
-    page.keyboard.press("g")
-    page.keyboard.press("u")
+    press(page, "g")
+    press(page, "u")
     expect(page.get_by_role("heading", name="Rules", exact=True)).to_be_visible()
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, press
 from tests.factories import IncidentFactory
 from tests.support.console import World
 
@@ -24,35 +24,35 @@ def desk(cast: World, sign_in: SignIn) -> Page:
 @pytest.mark.smoke
 def test_rows_are_ticked_resolved_and_undone_by_key(desk: Page) -> None:
     # CONSOLE.md: x J J e resolves neighbours, z takes it back
-    desk.keyboard.press("j")
+    press(desk, "j")
     for key in ("x", "J", "J"):
-        desk.keyboard.press(key)
+        press(desk, key)
     expect(desk.locator(".bulk [data-count]")).to_have_text("3 selected")
-    desk.keyboard.press("e")
+    press(desk, "e")
     expect(desk.locator(".toast").last).to_contain_text("3 incidents resolved")
     expect(desk.locator(".row-gone")).to_have_count(3)
     expect(desk.locator(".bulk")).to_be_hidden()
-    desk.keyboard.press("z")
+    press(desk, "z")
     expect(desk.locator(".toast").last).to_contain_text("3 are as before")
     expect(desk.locator(".row-gone")).to_have_count(0)
 
 
 def test_one_row_is_snoozed_given_and_noted_by_key(desk: Page) -> None:
-    desk.keyboard.press("j")
-    desk.keyboard.press("s")
-    desk.keyboard.press("3")
+    press(desk, "j")
+    press(desk, "s")
+    press(desk, "3")
     expect(desk.locator(".row .pill").first).to_have_text("Snoozed")
-    desk.keyboard.press("z")
+    press(desk, "z")
     expect(desk.locator(".row .pill").first).to_have_text("Open")
-    desk.keyboard.press("i")
-    desk.keyboard.press("i")
+    press(desk, "i")
+    press(desk, "i")
     expect(desk.locator(".toast").last).to_contain_text("given to Alice")
-    desk.keyboard.press("i")  # and alone it asks whom
+    press(desk, "i")  # and alone it asks whom
     expect(desk.locator("dialog")).to_contain_text("Whose is")
-    desk.keyboard.press("Escape")
-    desk.keyboard.press("Enter")
+    press(desk, "Escape")
+    press(desk, "Enter")
     expect(desk.locator("#incident")).to_be_visible()
-    desk.keyboard.press("c")
+    press(desk, "c")
     desk.keyboard.type("**on it**")
     desk.get_by_role("button", name="Add note").click()
     expect(desk.locator(".note strong")).to_have_text("on it")

@@ -8,7 +8,7 @@ from safety import breaker
 from tenants import scoping
 from tenants.journal import SYSTEM
 from tenants.models import Vendor
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, press
 from tests.support.console import World
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -27,10 +27,10 @@ def test_an_admin_goes_there_by_keyboard_and_holds_a_breaker(
     page = sign_in(cast.ann)
     page.goto("/incidents/")
     for key in ("g", "v"):
-        page.keyboard.press(key)
+        press(page, key)
     expect(page.locator("h1")).to_have_text("Vendors")
-    page.keyboard.press("j")
-    page.keyboard.press("Enter")
+    press(page, "j")
+    press(page, "Enter")
     expect(page.locator("#vendor h1")).to_have_text("stripe")
     page.get_by_label("Why?").fill("their outage")
     page.get_by_role("button", name="Apply").click()
