@@ -20,41 +20,7 @@ from tenants.models import Tenant, Workflow
 
 WORKFLOW_LIMIT = 10_000  # self-registered slugs per tenant
 
-_GIVEN = """given as (
-  select * from json_to_recordset(%s::json) as given (
-    id uuid, tenant_id uuid, workflow_id uuid, workflow_slug text, event_type text, payload jsonb,
-    occurred_at timestamptz, received_at timestamptz, run_ref text, schema_version text, extra jsonb,
-    vendor_name text, correlation_id text, key_hash text, field_digests jsonb, warnings jsonb)
-)"""
-# The key row decides: who inserts it owns the event, whoever comes later replays it. Sorted by key, so that two
-# batches with the same keys in another order wait for each other instead of deadlocking.
-_OWNED = """owned as (
-  insert into events_eventkey (tenant_id, key_hash, event_id, field_digests, correlation_id, warnings)
-  select tenant_id, decode(key_hash, 'hex'), id, field_digests, correlation_id, warnings
-  from {rows} where {workflow} is not null order by tenant_id, key_hash
-  on conflict do nothing
-  returning event_id
-), stored as (
-  insert into events_event (id, tenant_id, workflow_id, event_type, payload, occurred_at, received_at, run_ref,
-                            schema_version, extra, vendor_name, correlation_id)
-  select id, tenant_id, {workflow}, event_type, payload, occurred_at, received_at, run_ref,
-         schema_version, extra, vendor_name, correlation_id
-  from {rows} join owned on owned.event_id = {rows}.id
-), pending as (
-  insert into events_pendingevent (id, tenant_id, received_at, attempts)
-  select id, tenant_id, received_at, 0 from {rows} join owned on owned.event_id = {rows}.id
-)"""
-
-
-def storing(*, rows: str = "given", workflow: str = "workflow_id", also: str = "") -> str:
-    """The beginning of every statement that stores events: `owned` has the ids of those that were new.
-
-    `also` may define further rows on top of `given`; those without a workflow are stored by nobody.
-    """
-    return f"with {_GIVEN}{also}, {_OWNED.format(rows=rows, workflow=workflow)}"
-
-
-_STORE = f"{storing()} select event_id from owned"  # noqa: S608  # of constants
+_STORE = "select stored_id from awf_store_events(%s) where is_new"
 # A new statement, hence a new snapshot: it sees the rows of whoever won the race (G2).
 _REPLAYED = """
 select key_hash, event_id, field_digests, correlation_id, warnings

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from events import lane_store
-from events.lane_store import Arrival, Landing
+from events.lane_store import Arrival, Landing, Seen
 
 MOST, MOST_BYTES = 1000, 4 * 1024 * 1024  # of one group
 AT_ONCE = 2  # groups under way: while Postgres stores one, we read the next
@@ -32,6 +32,7 @@ class Group:
     _waiting: list[tuple[Arrival, asyncio.Future[Landing | None]]] = field(default_factory=list)
     _flushers: set[asyncio.Task[None]] = field(default_factory=set)
     _idle: list[AsyncConnection[Any]] = field(default_factory=list)
+    _seen: Seen = field(default_factory=Seen)
     _n_hung: int = 0
     _apart_until: float = 0.0
 
@@ -87,7 +88,7 @@ class Group:
         try:
             if connection is None or connection.closed:
                 connection = await lane_store.connect()
-            landings = await lane_store.store(connection, arrivals)
+            landings = await lane_store.store(connection, arrivals, self._seen)
         except Exception:
             _logger.warning("a group was not stored together", exc_info=True)
             n_hung = -1  # its connection is kept no longer

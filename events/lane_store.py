@@ -1,9 +1,10 @@
-"""The only group commit: events of many requests, keys and tenants in one transaction of a connection of its own."""
+"""The only group commit: events of many requests, keys and tenants in one statement of a connection of its own."""
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,39 +15,24 @@ from psycopg.rows import dict_row
 
 from awfdrs_site.lib import metrics
 from awfdrs_site.lib.failpoints import failpoint
-from awfdrs_site.lib.ids import uuid7
 from awfdrs_site.lib.problems import Problem
-from events import answering, conservation, ingest
-from events.conservation import Tally
+from events import answering, ingest
 from events.ingest import Submission
-from events.validation import IncomingEvent, differing_fields
+from events.validation import IncomingEvent
 from tenants import auth
 from tenants.access import Caller
-from tenants.roles import PIPELINE
 
-# The keys are asked for in the transaction that stores, so a revoked one lets nothing in from its next request on.
-_ENTER = f"""
-select set_config('role', '{PIPELINE}', true), set_config('awf.tenant', '', true), awf_now() as now, prefix, found.*
+_LOOK = """
+select awf_now() as now, prefix, awf_key_state(prefix) as state, found.*
 from unnest(%s::text[]) prefix left join lateral awf_api_key(prefix) found on true
-"""  # noqa: S608  # of constants
-# What names no workflow of its tenant is left to that door, which may register one.
-_KNOWN = """, known as materialized (
-  select given.*, coalesce(named.id, numbered.id) as workflow
-  from given
-  left join tenants_workflow named on named.tenant_id = given.tenant_id and named.slug = given.workflow_slug
-  left join tenants_workflow numbered on numbered.tenant_id = given.tenant_id and numbered.id = given.workflow_id
-)"""
-_STORE = f"""
-{ingest.storing(rows="known", workflow="workflow", also=_KNOWN)}
-select known.id::text, owned.event_id is not null from known left join owned on owned.event_id = known.id
-where workflow is not null
-"""  # noqa: S608  # of constants
-_REPLAYED = """
-select tenant_id, encode(key_hash, 'hex'), event_id::text, field_digests, correlation_id, warnings
-from events_eventkey where (tenant_id, key_hash) in (select * from unnest(%s::uuid[], %s::bytea[]))
 """
+# One statement, and so one transaction and one answer. The keys are asked for in it: a revoked one lets nothing in
+# from its next request on. What names no workflow of its tenant is left to Django's door, which may register one.
+_TAKE_IN = "select * from awf_take_in(%s, %s, %s)"
 
-PLAIN_CORRELATION = 100  # a longer one could make an answer that is packed
+PLAIN_CORRELATION = 100  # a longer one could make an answer that is packed; so in awf_take_in
+KEYS_MOST = 2000
+TRIES = 2  # with what was assumed, and with what is so
 
 _encode = msgspec.json.Encoder().encode
 
@@ -78,56 +64,74 @@ class _Row:
     fields: dict[str, Any]
 
 
+@dataclass(slots=True)
+class Seen:
+    """What the database said last, of its clock and of the keys; where it says otherwise, it is asked again."""
+
+    keys: dict[tuple[str, str], tuple[Caller, str]] = field(default_factory=dict)
+    at: datetime | None = None
+    since: float = 0.0
+
+    def now(self) -> datetime:
+        """The database's time, as far as our clock can tell how much has passed."""
+        assert self.at is not None
+        return self.at + timedelta(seconds=time.monotonic() - self.since)
+
+    def tell(self, at: datetime) -> None:
+        self.at, self.since = at, time.monotonic()
+
+    def state(self, arrival: Arrival) -> str | None:
+        """Of its key, when that lets this very caller in."""
+        caller, state = self.keys.get((arrival.prefix, arrival.secret), (None, None))
+        return state if caller == arrival.caller else None
+
+    def forget(self, prefix: str) -> None:
+        for key in [key for key in self.keys if key[0] == prefix]:
+            del self.keys[key]
+
+
 async def connect() -> AsyncConnection[Any]:
-    """Autocommit, because every group says itself where it begins and ends."""
+    """Autocommit: every statement is a transaction."""
     return await AsyncConnection.connect(
         settings.DATABASE_URL, autocommit=True, prepare_threshold=None, connect_timeout=5
     )
 
 
 async def store(
-    connection: AsyncConnection[Any], arrivals: Sequence[Arrival]
+    connection: AsyncConnection[Any], arrivals: Sequence[Arrival], seen: Seen
 ) -> list[Landing | None]:
     """What became of each, committed; None: not ours to judge, and nothing of it is stored or counted."""
-    with metrics.timed(metrics.DATABASE_SECONDS):
-        now, callers = await _enter(connection, arrivals)
-    rows = [_row(one, callers.get((one.prefix, one.secret)), now=now) for one in arrivals]
-    fresh, landings = set[str](), dict[str, Landing]()
-    given = [row.fields for row in rows if row]
-    if given:
-        cursor = connection.cursor()
-        with metrics.timed(metrics.DATABASE_SECONDS):
-            await cursor.execute(_STORE, [_json(given)])
-        known = dict(await cursor.fetchall())
-        fresh = {event_id for event_id, is_new in known.items() if is_new}
-        landings = await _landings(connection, [row for row in rows if row], known)
-    found = [landings.get(row.fields["id"]) if row else None for row in rows]
-    failpoint("ingest.before_commit")
-    await _commit(connection, arrivals, found, now=now)
-    failpoint("ingest.after_commit")
+    for _ in range(TRIES):
+        await _look(connection, arrivals, seen)
+        rows = [_row(one, now=seen.now()) if seen.state(one) else None for one in arrivals]
+        landings = await _take_in(connection, arrivals, rows, seen) if any(rows) else {}
+        if landings is not None:
+            break
+    known = landings or {}
+    found = [known.get(row.fields["id"]) if row else None for row in rows]
+    fresh = [UUID(one.event_id) for one in found if one and one.status == "accepted"]
     if fresh:
-        ingest.tell_stored(map(UUID, fresh))
+        ingest.tell_stored(fresh)
     _measure(arrivals, rows, found)
     return found
 
 
-async def _enter(
-    connection: AsyncConnection[Any], arrivals: Iterable[Arrival]
-) -> tuple[datetime, dict[tuple[str, str], Caller]]:
+async def _look(connection: AsyncConnection[Any], arrivals: Sequence[Arrival], seen: Seen) -> None:
     """The database's time, and who may send: with the very rights that Django saw, or not here."""
-    senders = {(one.prefix, one.secret): one.caller for one in arrivals}
+    senders = {(one.prefix, one.secret): one.caller for one in arrivals if not seen.state(one)}
+    if seen.at is not None and not senders:
+        return
     cursor = connection.cursor(row_factory=dict_row)
-    async with connection.pipeline():
-        await connection.execute("begin")
-        await cursor.execute(_ENTER, [sorted({prefix for prefix, _ in senders})])
+    with metrics.timed(metrics.DATABASE_SECONDS):
+        await cursor.execute(_LOOK, [sorted({prefix for prefix, _ in senders} or {""})])
     rows = {row["prefix"]: row for row in await cursor.fetchall()}
-    now: datetime = next(iter(rows.values()))["now"]
-    callers = {}
+    seen.tell(next(iter(rows.values()))["now"])
+    if len(seen.keys) >= KEYS_MOST:
+        seen.keys.clear()
     for (prefix, secret), caller in senders.items():
         row = rows[prefix]
         if _is_still(caller, row if row["id"] else None, secret):
-            callers[prefix, secret] = caller
-    return now, callers
+            seen.keys[prefix, secret] = caller, row["state"]
 
 
 def _is_still(caller: Caller, row: Mapping[str, Any] | None, secret: str) -> bool:
@@ -137,9 +141,8 @@ def _is_still(caller: Caller, row: Mapping[str, Any] | None, secret: str) -> boo
         return False
 
 
-def _row(arrival: Arrival, caller: Caller | None, *, now: datetime) -> _Row | None:
-    if caller is None:
-        return None
+def _row(arrival: Arrival, *, now: datetime) -> _Row | None:
+    caller = arrival.caller
     try:
         event = answering.judged(arrival.body, tenant_id=caller.tenant.id, now=now)
     except Problem:
@@ -148,60 +151,37 @@ def _row(arrival: Arrival, caller: Caller | None, *, now: datetime) -> _Row | No
         return None
     submission = Submission(event, arrival.correlation_id)
     fields = ingest.row_of(caller.tenant.id, submission, event.workflow_id, now=now)
-    return _Row(event, fields | {"workflow_slug": event.workflow_slug})
+    told = {"workflow_slug": event.workflow_slug, "api_key_id": str(caller.key_id)}
+    return _Row(event, fields | told | {"received_at": None})  # the database says when
 
 
-async def _landings(
-    connection: AsyncConnection[Any], rows: Sequence[_Row], known: Mapping[str, bool]
-) -> dict[str, Landing]:
-    landings, again = {}, []
-    for row in rows:
-        event_id = row.fields["id"]
-        if known.get(event_id):
-            landings[event_id] = Landing("accepted", event_id, row.fields["correlation_id"])
-        elif event_id in known:
-            again.append(row)
-    return landings | await _replays(connection, again) if again else landings
-
-
-async def _replays(connection: AsyncConnection[Any], rows: Sequence[_Row]) -> dict[str, Landing]:
-    """A new statement: it sees what whoever was faster has committed, and what this group has just stored."""
-    cursor = connection.cursor()
-    hashes = [row.event.key_hash for row in rows]
-    with metrics.timed(metrics.DATABASE_SECONDS):
-        await cursor.execute(_REPLAYED, [[row.fields["tenant_id"] for row in rows], hashes])
-    keys = {(str(row[0]), row[1]): row[2:] for row in await cursor.fetchall()}
-    landings = {}
-    for row in rows:
-        kept = keys.get((row.fields["tenant_id"], row.fields["key_hash"]))
-        if kept is None:
-            continue
-        event_id, digests, correlation_id, warnings = kept
-        is_plain = not warnings and len(correlation_id) <= PLAIN_CORRELATION
-        if is_plain and not differing_fields(digests, row.event.field_digests):
-            landings[row.fields["id"]] = Landing("replayed", event_id, correlation_id)
-    return landings
-
-
-async def _commit(
+async def _take_in(
     connection: AsyncConnection[Any],
     arrivals: Sequence[Arrival],
-    found: Sequence[Landing | None],
-    *,
-    now: datetime,
-) -> None:
-    counted = Counter(
-        (one.caller.tenant.id, one.caller.key_id, landing.status)
-        for one, landing in zip(arrivals, found, strict=True)
-        if landing
-    )
-    async with connection.pipeline():
-        for tenant_id, key_id in sorted({key[:2] for key in counted}):  # as every group does
-            accepted, replayed = (counted[tenant_id, key_id, s] for s in ("accepted", "replayed"))
-            tally = Tally(received=accepted + replayed, accepted=accepted, replayed=replayed)
-            row = [uuid7(now), tenant_id, key_id, now, *astuple(tally)]
-            await connection.execute(conservation.COUNT, row)
-        await connection.execute("commit")
+    rows: Sequence[_Row | None],
+    seen: Seen,
+) -> dict[str, Landing] | None:
+    """By the id that each was given; None: the clock or a key was not as assumed, and nothing is stored."""
+    states = {one.prefix: seen.state(one) for one, row in zip(arrivals, rows, strict=True) if row}
+    senders = [{"prefix": prefix, "state": state} for prefix, state in states.items()]
+    given = [row.fields for row in rows if row]
+    failpoint("ingest.before_commit")
+    cursor = connection.cursor()
+    with metrics.timed(metrics.DATABASE_SECONDS):
+        await cursor.execute(_TAKE_IN, [seen.now(), _json(senders), _json(given)])
+    failpoint("ingest.after_commit")
+    correlations = {fields["id"]: fields["correlation_id"] for fields in given}
+    landings: dict[str, Landing] | None = {}
+    for moment, stale, own_id, is_new, event_id, correlation_id in await cursor.fetchall():
+        seen.tell(moment)
+        if own_id is None:
+            landings = None
+            seen.forget(stale)
+        elif landings is not None:
+            own = str(own_id)
+            status: Literal["accepted", "replayed"] = "accepted" if is_new else "replayed"
+            landings[own] = Landing(status, str(event_id), correlation_id or correlations[own])
+    return landings
 
 
 def _measure(

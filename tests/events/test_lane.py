@@ -440,7 +440,8 @@ def test_one_that_cannot_be_stored_spoils_no_other(
 ) -> None:
     async def story(world: World) -> None:
         # fails in the lane's own statement
-        monkeypatch.setattr("events.lane_store._STORE", "select 1/0 from (select %s) nothing")
+        fails = "select 1/0 from (select %s, %s, %s) nothing"
+        monkeypatch.setattr("events.lane_store._TAKE_IN", fails)
         answers = await asyncio.gather(*(world.say(plain(run_id=str(n))) for n in range(4)))
         assert len({answer["event_id"] for answer in answers}) == 4
         monkeypatch.undo()
