@@ -20,6 +20,7 @@ WHOLLY_TESTED = (
     "safety/breaker.py",
     "safety/breaker_step.py",
     "safety/gate.py",
+    "safety/gatechecks.py",
     "actions/retry.py",
     "incidents/masking.py",
     "incidents/signature.py",

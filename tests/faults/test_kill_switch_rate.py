@@ -36,6 +36,7 @@ from tests.factories import (
     WorkflowFactory,
 )
 from tests.faults.sizes import sized
+from tests.faults.table import Row
 from tests.threads import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
@@ -147,9 +148,9 @@ def _lift_global(switch: Any) -> None:
 
 
 def start_due(tenant: Tenant) -> None:
-    """Half of them together, the others each by itself: as a worker does, and as its fallback does."""
+    """All but one of them together, that one by itself: as a worker does, and as its fallback does."""
     claims = claiming.due(limit=20, under_way={})
-    made = starting.start_many(tenant_id=tenant.pk, claims=claims[::2])
+    made = starting.start_many(tenant_id=tenant.pk, claims=claims[1:])
     for claim in claims:
         if claim.action_id not in made:
             starting.start(tenant_id=tenant.pk, action_id=claim.action_id, token=claim.token)
@@ -206,13 +207,9 @@ def slipped_past(ground: Ground, scope: str, latencies: list[float]) -> int:
 SCOPES = ("global", "tenant", "workflow", "vendor", "action_type")
 
 
-def test_nothing_starts_after_an_acknowledged_stop(
-    acme: Tenant, owner: Owner, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ground, pid = (
-        Ground(acme, owner, N_ACTIONS),
-        int(Redis.from_url(settings.REDIS_URL).info()["process_id"]),
-    )
+def test_nothing_starts_after_an_acknowledged_stop(acme: Tenant, owner: Owner, row: Row) -> None:
+    ground = Ground(acme, owner, N_ACTIONS)
+    pid = int(Redis.from_url(settings.REDIS_URL).info()["process_id"])
     latencies: list[float] = []
     late: Counter[str] = Counter()
     for number in range(ROUNDS):
@@ -220,12 +217,13 @@ def test_nothing_starts_after_an_acknowledged_stop(
             with hung(pid, is_hung=number % 2 == 1):
                 late[scope] += slipped_past(ground, scope, latencies)
     slowest = sorted(latencies)[int(len(latencies) * 0.99) - 1]
-    with capsys.disabled():
-        print(
-            f"\n{rate(ground):.0f} starts/s; {len(latencies)} activations, half with Redis hung, "
-            f"p99 {slowest * 1000:.0f} ms; attempts started after the acknowledgement: {late.total()}"
-        )
     assert late.total() == 0, late
+    row.tell(
+        f"{len(latencies)} kill switches, half of them while Redis hangs",
+        load=f"{rate(ground):.0f} starts/s, acknowledged within p99 {slowest * 1000:.0f} ms",
+        losses=late.total(),
+        control="without the advisory locks: below",
+    )
 
 
 def rate(ground: Ground) -> float:
@@ -238,7 +236,7 @@ def rate(ground: Ground) -> float:
 
 
 def test_a_plain_select_lets_some_through(
-    acme: Tenant, owner: Owner, monkeypatch: pytest.MonkeyPatch
+    acme: Tenant, owner: Owner, monkeypatch: pytest.MonkeyPatch, row: Row
 ) -> None:
     """The positive control: the same race without the advisory locks (M8)."""
 
@@ -247,11 +245,18 @@ def test_a_plain_select_lets_some_through(
 
     monkeypatch.setattr(killswitch, "lock_and_read", plain)
     ground = Ground(acme, owner, N_ACTIONS)
-    assert any(slipped_past(ground, "tenant", []) for _ in range(50))
+    late = next(filter(None, (slipped_past(ground, "tenant", []) for _ in range(50))), 0)
+    assert late > 0
+    row.tell(
+        "the same without the advisory locks",
+        load=f"{N_ACTIONS} due, {N_STARTERS} workers",
+        losses=late,
+        control=f"{late} started after the stop, as they must",
+    )
 
 
 def test_what_was_held_comes_back_at_its_pace_none_lost_and_none_twice(
-    acme: Tenant, owner: Owner, capsys: pytest.CaptureFixture[str]
+    acme: Tenant, owner: Owner, row: Row
 ) -> None:
     ground = Ground(acme, owner, N_HELD)
     lift = ground.activate("tenant")
@@ -265,18 +270,19 @@ def test_what_was_held_comes_back_at_its_pace_none_lost_and_none_twice(
 
     with working(work):
         ground.wait_for(_ATTEMPTS, N_HELD - 1)
-    rows = owner.connection.execute(
+    started = owner.connection.execute(
         "select action_id, started_at from actions_attempt order by started_at"
     ).fetchall()
-    assert [n for _, n in Counter(row[0] for row in rows).most_common()] == [1] * N_HELD
-    busiest = most_within_a_second([row[1] for row in rows])
-    took = rows[-1][1] - rows[0][1]
-    with capsys.disabled():
-        print(
-            f"\n{N_HELD} held, lifted at {PER_SECOND}/s: all started once within {took.total_seconds():.0f} s,"
-            f" at most {busiest} in any second"
-        )
+    assert [n for _, n in Counter(one for one, _ in started).most_common()] == [1] * N_HELD
+    busiest = most_within_a_second([at for _, at in started])
     assert busiest <= PER_SECOND + 1
+    row.tell(
+        f"a kill switch lifted at {PER_SECOND}/s",
+        load=f"{N_HELD} held, at most {busiest} in any second",
+        losses=N_HELD - len(started),
+        recovery_seconds=(started[-1][1] - started[0][1]).total_seconds(),
+        control="the measure sees a burst",
+    )
 
 
 def most_within_a_second(times: list[datetime]) -> int:
