@@ -5,6 +5,7 @@ import json
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pytest_django import Settings
 
 from actions import voting
 from actions.states import Status
+from awfdrs_site.lib import clock
 from tenants import scoping
 from tenants.journal import Actor
 from tenants.models import Tenant, Workflow
@@ -36,6 +38,10 @@ rules.rulebook()
 execution.run_due(limit=0)
 """
 _SAID = "select 'act_' || id, status from actions_action where action_type = 'retry'"
+_SETTLED = """
+select greatest(extract(epoch from max(settled_at) - %s), 0)::float8 from actions_action
+where action_type = 'retry'
+"""
 Request = tuple[str, int]  # idempotency key, attempt
 
 
@@ -45,6 +51,7 @@ class Ground:
     def __init__(self, stage: Stage, owner: Owner, travel: Travel, ledger: Path) -> None:
         self.stage, self.receiver = stage, stage.receiver
         self._owner, self._travel, self._ledger = owner, travel, ledger
+        self._broke_at: datetime | None = None
 
     def due(self, n_runs: int, *, idempotent: str) -> None:
         """That many retries, all due; those that wait for a person are approved."""
@@ -66,6 +73,7 @@ class Ground:
         """Workers that take one action each and die there."""
         for _ in range(times):
             assert nursery.wait(nursery.fork(at)) == -signal.SIGKILL
+        self.broke_now()
 
     def recover(self) -> None:
         """Leases lapse, and other workers go on for a while."""
@@ -76,6 +84,14 @@ class Ground:
     def lapse(self) -> None:
         """More time than a lease lasts goes by."""
         self._travel(seconds=70)
+
+    def broke_now(self) -> None:
+        self._broke_at = clock.read()
+
+    def well_after(self) -> float:
+        """Seconds of the story from what broke last until the last action was settled."""
+        found = self._owner.connection.execute(_SETTLED, [self._broke_at]).fetchone()
+        return float(found[0]) if found else 0.0
 
     def said(self) -> dict[str, str]:
         """What each action says became of it, by idempotency key."""

@@ -24,9 +24,13 @@ class Row:
         load: str,
         losses: int = 0,
         recovery_seconds: float | None = None,
+        story_seconds: float | None = None,
         control: str = "",
     ) -> None:
+        """`story_seconds` went by on the clock that `time_travel` moves, not on the wall."""
         recovered = "" if recovery_seconds is None else f"{recovery_seconds:.1f} s"
+        if story_seconds is not None:
+            recovered = f"{story_seconds:.0f} s of the story"
         told = dict(zip(_COLUMNS, (fault, load, losses, recovered, control), strict=False))
         self._node.user_properties.append((_NAME, json.dumps(told)))
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from actions import campaigns
+from awfdrs_site.lib import clock
 from tests.cast import Travel
 from tests.databases import Owner
 from tests.faults.ground import PREPARE
 from tests.faults.nursery import Nursery, nursery
+from tests.faults.table import Row
 from tests.journeys.conftest import Stage
 from tests.journeys.conftest import stage as stage
 from tests.support.campaigns import called, do, drive, fail_many, fates, no_breaker, planned
@@ -38,19 +40,21 @@ def workers(owner: Owner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def re_drive(
     stage: Stage, time_travel: Travel, workers: Nursery, *, dies_at: str
-) -> tuple[dict[str, int], list[str]]:
-    """What became of the runs, and which were called, when a worker dies there in the second stage."""
+) -> tuple[dict[str, int], list[str], float]:
+    """When a worker dies there in the second stage: what became of the runs, which were called, how long it took."""
     no_breaker(stage)
     campaign = do(
         campaigns.start, planned(stage, fail_many(stage, N_RUNS), stages=(1, "50%", "100%"))
     )
     campaign = drive(stage, campaign, time_travel, rounds=1)  # the canary
+    began = clock.read()
     if dies_at:
         assert workers.wait(workers.fork(dies_at)) == -signal.SIGKILL
         time_travel(seconds=70)  # its leases lapse
     campaign = drive(stage, campaign, time_travel)
     assert campaign.status == "completed"
-    return fates(campaign), called(stage)
+    assert campaign.ended_at is not None
+    return fates(campaign), called(stage), (campaign.ended_at - began).total_seconds()
 
 
 @pytest.mark.parametrize(
@@ -65,19 +69,33 @@ def re_drive(
     ],
 )
 def test_whoever_is_killed_the_totals_are_the_same(
-    stage: Stage, time_travel: Travel, workers: Nursery, dies_at: str
+    stage: Stage, time_travel: Travel, workers: Nursery, dies_at: str, row: Row
 ) -> None:
-    became, calls = re_drive(stage, time_travel, workers, dies_at=dies_at)
+    became, calls, seconds = re_drive(stage, time_travel, workers, dies_at=dies_at)
     assert became == {"recovered": N_RUNS}
     assert len(calls) == len(set(calls)) == N_RUNS
+    row.tell(
+        f"a worker killed in a campaign at {dies_at}" if dies_at else "the same, nobody killed",
+        load=f"{N_RUNS} runs in 3 stages, {len(calls)} called",
+        losses=N_RUNS - len(set(calls)),
+        story_seconds=seconds,
+        control="ended by signal 9" if dies_at else "the totals that the others must equal",
+    )
 
 
 def test_a_call_that_may_not_have_been_sent_is_unknown_and_never_sent_again(
-    stage: Stage, time_travel: Travel, workers: Nursery
+    stage: Stage, time_travel: Travel, workers: Nursery, row: Row
 ) -> None:
-    became, calls = re_drive(
+    became, calls, seconds = re_drive(
         stage, time_travel, workers, dies_at="action.after_started_commit=kill9"
     )
     # at most once, whatever the workflow declares: the doubt is said
     assert became == {"recovered": N_RUNS - 1, "unknown": 1}
     assert len(calls) == len(set(calls)) == N_RUNS - 1
+    row.tell(
+        "a worker killed in a campaign before it sends",
+        load=f"{N_RUNS} runs in 3 stages, {len(calls)} called, {became['unknown']} said to be unknown",
+        losses=N_RUNS - len(calls) - became["unknown"],
+        story_seconds=seconds,
+        control="ended by signal 9",
+    )

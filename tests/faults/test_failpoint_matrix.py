@@ -10,6 +10,7 @@ from tests.faults.ground import ground as ground
 from tests.faults.ground import workers as workers
 from tests.faults.nursery import Nursery, nursery
 from tests.faults.sizes import sized
+from tests.faults.table import Row
 
 pytestmark = pytest.mark.faults
 
@@ -41,7 +42,7 @@ starting.scoping = SimpleNamespace(bound=forgotten)
 
 @pytest.mark.parametrize("at", LEAVES)
 def test_a_target_that_is_not_idempotent_is_never_called_twice(
-    ground: Ground, workers: Nursery, at: str
+    ground: Ground, workers: Nursery, at: str, row: Row
 ) -> None:
     ground.due(N_KILLS, idempotent="no")
     ground.kill_each(workers, at, times=N_KILLS)
@@ -56,11 +57,18 @@ def test_a_target_that_is_not_idempotent_is_never_called_twice(
     # every run that may have had no call says so
     assert {said[key] for key in said if not n_calls[key]} <= {"unknown"}
     assert set(said.values()) == {"unknown" if at in IN_DOUBT else "completed"}
+    row.tell(
+        f"{N_KILLS} workers killed at {at}",
+        load=f"{N_KILLS} retries that may go once: {Counter(said.values()).most_common(1)[0][0]}",
+        losses=sum(n - 1 for n in n_calls.values() if n > 1) + N_KILLS - len(said),
+        story_seconds=ground.well_after(),
+        control=f"{N_KILLS} ended by signal 9, {n_calls.total()} requests reached it",
+    )
 
 
 @pytest.mark.parametrize("at", LEAVES)
 def test_a_target_that_is_idempotent_is_called_again_with_the_same_key(
-    ground: Ground, workers: Nursery, at: str
+    ground: Ground, workers: Nursery, at: str, row: Row
 ) -> None:
     ground.due(N_KILLS, idempotent="key")
     ground.kill_each(workers, at, times=N_KILLS)
@@ -73,10 +81,17 @@ def test_a_target_that_is_idempotent_is_called_again_with_the_same_key(
     assert max(reached.values()) == 1
     numbers = {1} if at not in IN_DOUBT else {1, 2} if LEAVES[at] else {2}
     assert set(reached) == {(key, number) for key in said for number in numbers}
+    row.tell(
+        f"{N_KILLS} workers killed at {at}",
+        load=f"{N_KILLS} retries that may go again: {reached.total()} requests",
+        losses=N_KILLS - len({key for key, _ in reached}),
+        story_seconds=ground.well_after(),
+        control=f"{N_KILLS} ended by signal 9",
+    )
 
 
 def test_without_an_attempt_committed_first_the_same_kills_send_twice(
-    ground: Ground, tmp_path: Path
+    ground: Ground, tmp_path: Path, row: Row
 ) -> None:
     ground.due(N_KILLS, idempotent="no")
     with nursery(work=FORGETS + WORK, prepare=PREPARE, errors=tmp_path / "errors") as made:
@@ -84,4 +99,11 @@ def test_without_an_attempt_committed_first_the_same_kills_send_twice(
     ground.recover()
 
     # the positive control of the tests above
-    assert set(ground.reached().values()) == {2}
+    reached = ground.reached()
+    assert set(reached.values()) == {2}
+    row.tell(
+        "the same kills, and attempts that are not committed first",
+        load=f"{N_KILLS} retries that may go once",
+        losses=sum(n - 1 for n in reached.values()),
+        control=f"{len(reached)} sent twice, as they must",
+    )

@@ -6,17 +6,20 @@ from actions import execution
 from actions.executors.base import Result
 from actions.models import Attempt
 from tenants import scoping
-from tests.cast import Travel, journal_of
+from tests.cast import journal_of
 from tests.faults.ground import Ground
 from tests.faults.ground import ground as ground
 from tests.faults.ground import workers as workers
 from tests.faults.nursery import Nursery
+from tests.faults.table import Row
 
 pytestmark = pytest.mark.faults
 
 
 @pytest.mark.smoke
-def test_an_attempt_in_doubt_escalates_its_incident(ground: Ground, workers: Nursery) -> None:
+def test_an_attempt_in_doubt_escalates_its_incident(
+    ground: Ground, workers: Nursery, row: Row
+) -> None:
     ground.due(1, idempotent="no")
     ground.kill_each(workers, "action.after_started_commit", times=1)
     ground.recover()
@@ -29,10 +32,17 @@ def test_an_attempt_in_doubt_escalates_its_incident(ground: Ground, workers: Nur
     [incident] = stage.incidents()
     assert incident.status == "escalated"
     assert "unknown" in incident.escalated_reason
+    row.tell(
+        "a worker killed before it sends",
+        load="1 retry that may go once: people are told of its doubt",
+        losses=ground.reached().total(),  # what may have been sent and was sent again
+        story_seconds=ground.well_after(),
+        control="ended by signal 9",
+    )
 
 
 def test_a_claim_of_a_dead_worker_holds_until_its_lease_lapses(
-    ground: Ground, workers: Nursery
+    ground: Ground, workers: Nursery, row: Row
 ) -> None:
     ground.due(1, idempotent="key")
     ground.kill_each(workers, "action.after_claim", times=1)
@@ -41,9 +51,16 @@ def test_a_claim_of_a_dead_worker_holds_until_its_lease_lapses(
     ground.lapse()
     ground.stage.turn()
     assert [number for _, number in ground.reached()] == [1]
+    row.tell(
+        "a worker killed with its claim",
+        load="1 retry",
+        losses=1 - ground.reached().total(),
+        story_seconds=ground.well_after(),
+        control="nothing is sent while the lease lasts",
+    )
 
 
-def test_a_late_result_is_noted_and_changes_nothing(ground: Ground, time_travel: Travel) -> None:
+def test_a_late_result_is_noted_and_changes_nothing(ground: Ground, row: Row) -> None:
     ground.due(1, idempotent="key")
     stage = ground.stage
     stage.turn()
@@ -54,3 +71,9 @@ def test_a_late_result_is_noted_and_changes_nothing(ground: Ground, time_travel:
     [after] = stage.actions()
     assert (after.status, after.version) == (before.status, before.version)
     assert journal_of(stage.tenant, after.pk)[-1] == "late_result"
+    row.tell(
+        "an answer that comes when its action is settled",
+        load="1 retry",
+        losses=after.version - before.version,
+        control="the answer is noted",
+    )

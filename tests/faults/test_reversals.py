@@ -13,6 +13,7 @@ from tenants.models import Tenant
 from tests.cast import Api, journal_of, key_of
 from tests.factories import VendorFactory
 from tests.faults.sizes import sized
+from tests.faults.table import Row
 from tests.threads import at_once
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 N_CALLS = sized(small=20, full=200)
 
 
-def test_of_many_who_reverse_at_once_one_does(acme: Tenant) -> None:
+def test_of_many_who_reverse_at_once_one_does(acme: Tenant, row: Row) -> None:
     vendor, token = VendorFactory(tenant=acme), key_of(acme)
     with scoping.bound(acme.pk) as now:
         action = by_hand.request(
@@ -39,4 +40,11 @@ def test_of_many_who_reverse_at_once_one_does(acme: Tenant) -> None:
     with scoping.bound(acme.pk):
         assert Action.objects.for_tenant(acme).filter(reverses=action).count() == 1
         assert CircuitBreaker.objects.for_tenant(acme).get().forced == ""
-    assert journal_of(acme, action.pk).count("reversed") == 1
+    n_reversed = journal_of(acme, action.pk).count("reversed")
+    assert n_reversed == 1
+    row.tell(
+        f"{N_CALLS} people reverse one action at once",
+        load=f"{N_CALLS} calls",
+        losses=n_reversed - 1,
+        control=f"{statuses.count(409)} were told 409",
+    )

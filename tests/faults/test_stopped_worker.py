@@ -15,6 +15,7 @@ from tests.faults.ground import ground as ground
 from tests.faults.ground import workers as workers
 from tests.faults.nursery import Nursery, nursery
 from tests.faults.sizes import sized
+from tests.faults.table import Row
 from tests.support.receiver import Received, Reply
 
 pytestmark = pytest.mark.faults
@@ -58,6 +59,7 @@ def stop_in_its_call(ground: Ground, workers: Nursery) -> int:
     pid = workers.fork()
     ground.receiver.wait_for(1)
     os.kill(pid, signal.SIGSTOP)
+    ground.broke_now()
     ground.lapse()
     return pid
 
@@ -70,7 +72,7 @@ def wake_up(held: Held, workers: Nursery, pid: int) -> None:
 
 @pytest.mark.parametrize("_", range(N_STOPS))
 def test_what_others_settled_meanwhile_stays_as_it_is(
-    ground: Ground, workers: Nursery, owner: Owner, _: int
+    ground: Ground, workers: Nursery, owner: Owner, _: int, row: Row
 ) -> None:
     ground.due(1, idempotent="no")
     held = Held(ground)
@@ -84,7 +86,15 @@ def test_what_others_settled_meanwhile_stays_as_it_is(
     assert rows(owner) == before
     [action] = ground.stage.actions()
     assert journal_of(ground.stage.tenant, action.pk)[-1] == "late_result"
-    assert ground.reached().total() == 1
+    n_sent = ground.reached().total()
+    assert n_sent == 1
+    row.tell(
+        "a worker stopped inside its call past its lease",
+        load="1 retry that may go once, settled by another as unknown",
+        losses=n_sent - 1,
+        story_seconds=ground.well_after(),
+        control="its late answer came, and is noted",
+    )
 
 
 def take_over(ground: Ground, workers: Nursery) -> int:
@@ -97,7 +107,7 @@ def take_over(ground: Ground, workers: Nursery) -> int:
 
 
 def test_an_attempt_under_way_is_not_settled_by_the_one_before(
-    ground: Ground, workers: Nursery, owner: Owner
+    ground: Ground, workers: Nursery, owner: Owner, row: Row
 ) -> None:
     ground.due(1, idempotent="key")
     held = Held(ground)
@@ -109,11 +119,19 @@ def test_an_attempt_under_way_is_not_settled_by_the_one_before(
     held.released["2"].set()
     assert workers.wait(other) == 0
     assert list(ground.said().values()) == ["completed"]
-    assert set(ground.reached().values()) == {1}
+    reached = ground.reached()
+    assert set(reached.values()) == {1}
+    row.tell(
+        "the same while another worker's attempt is under way",
+        load="1 retry that may go again, 2 attempts",
+        losses=2 - reached.total(),
+        story_seconds=ground.well_after(),
+        control="without a fence: below",
+    )
 
 
 def test_without_a_fence_the_one_before_would_settle_it(
-    ground: Ground, workers: Nursery, owner: Owner, tmp_path: Path
+    ground: Ground, workers: Nursery, owner: Owner, tmp_path: Path, row: Row
 ) -> None:
     ground.due(1, idempotent="key")
     held = Held(ground)
@@ -124,5 +142,11 @@ def test_without_a_fence_the_one_before_would_settle_it(
         wake_up(held, unfenced, stopped)
         # the positive control of the test above: a stale write
         assert rows(owner) != before
+        row.tell(
+            "the same without a fence",
+            load="1 retry that may go again, 2 attempts",
+            losses=1,
+            control="a stale write over the attempt under way, as it must",
+        )
         held.released["2"].set()
         workers.wait(other)
