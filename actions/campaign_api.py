@@ -26,9 +26,9 @@ from actions.models import Campaign, CampaignRun
 from awfdrs_site.lib import clock
 from awfdrs_site.lib.pagination import Listing
 from awfdrs_site.lib.problems import FieldError, Problem
+from incidents.filters import RunFilters
 from incidents.models import Incident, Run
 from incidents.querysets import RunQuerySet
-from incidents.serializers import RunFilters
 from tenants.api import TenantAPIView, get_or_404
 from tenants.serializers import ReasonOrNote
 

@@ -13,7 +13,8 @@ from actions.models import Action, Attempt
 from actions.states import ActionType, Status
 from awfdrs_site.lib import clock
 from awfdrs_site.lib.params import IdFilter, InstantFilter, TextFilter
-from incidents.serializers import GateSerializer, vendor_filter, workflow_filter
+from incidents.filters import vendor_filter, workflow_filter
+from incidents.serializers import GateSerializer
 from tenants.models import Workflow
 from tenants.serializers import SlugField, TextField, VerbSerializer, WholeField
 from tenants.states import Idempotent

@@ -18,15 +18,14 @@ from awfdrs_site.lib.problems import Problem
 from events.api import EventDoor
 from events.models import Event, KeptEvent
 from incidents import aliases, analysing, evidence, keeping, lifecycle, remedies, reported, undo
+from incidents.filters import EventFilters, IncidentFilters
 from incidents.lifecycle import ChangedSince, StaleVersion, TransitionRefused, UnrecoveredRuns
 from incidents.models import Decision, EventLink, Incident
 from incidents.presentation.shapes import NOTHING_ABOVE, Above, Outlook
 from incidents.serializers import (
     DecisionSerializer,
-    EventFilters,
     EventSerializer,
     IncidentDetailSerializer,
-    IncidentFilters,
     IncidentSerializer,
     MomentSerializer,
     RunSerializer,

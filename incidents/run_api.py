@@ -12,8 +12,9 @@ from awfdrs_site.lib import clock
 from awfdrs_site.lib.pagination import Listing
 from incidents import lifecycle
 from incidents.api import OneIncident
+from incidents.filters import RunFilters, RunsOfIncidentFilters
 from incidents.models import AffectedRun, Run
-from incidents.serializers import RunFilters, RunSerializer, RunsOfIncidentFilters
+from incidents.serializers import RunSerializer
 from tenants.api import TenantAPIView, get_or_404
 from tenants.serializers import ReasonGiven
 
