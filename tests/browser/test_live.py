@@ -1,9 +1,10 @@
 """The page stays true by itself: rows change in place, nothing moves, new ones wait to be shown."""
 
 import re
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import APIResponse, Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import SignIn, press
 from tests.support.console import World, incident_of, report
@@ -137,6 +138,44 @@ def test_a_kill_switch_shows_at_once_on_everybodys_page(
     expect(desk.locator(".row .pill")).to_have_text("Held")
 
 
+def test_rows_that_were_read_before_an_acknowledgement_do_not_take_it_back(
+    cast: World, desk: Page
+) -> None:
+    rows = re.compile("/incidents/rows/")
+    held: list[tuple[Route, APIResponse]] = []
+    answered: list[str] = []
+    desk.route(rows, lambda route: held.append((route, route.fetch())), times=1)
+    report(cast.acme, runs=["run-2"])
+    _wait(desk, lambda: bool(held))
+    press(desk, "Control+k")
+    desk.keyboard.type("ackn")
+    expect(desk.locator("[role=option][aria-selected=true]")).to_contain_text("Acknowledge")
+    press(desk, "Enter")
+    expect(desk.locator(".row .pill")).to_have_text("Acknowledged")
+    desk.evaluate(
+        """() => {
+          const pill = () => document.querySelector(".row .pill").textContent;
+          const look = { subtree: true, childList: true, characterData: true };
+          window.said = [];
+          new MutationObserver(() => window.said.push(pill())).observe(document.body, look);
+        }"""
+    )
+    desk.on("response", lambda answer: answered.append(answer.url))
+    [(route, older)] = held
+    route.fulfill(response=older)
+    _wait(desk, lambda: len([url for url in answered if rows.search(url)]) > 1)  # read again
+    expect(desk.locator(".row .cell-events")).to_have_text("2")
+    assert set(desk.evaluate("window.said")) <= {"Acknowledged"}
+
+
+def _wait(page: Page, is_so: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if is_so():
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError("it never came")
+
+
 @pytest.mark.smoke
 def test_a_lost_line_is_found_again_and_nothing_is_missed(cast: World, sign_in: SignIn) -> None:
     report(cast.acme, runs=["run-1"])
@@ -156,11 +195,7 @@ def test_a_lost_line_is_found_again_and_nothing_is_missed(cast: World, sign_in: 
     expect(page.locator("#live")).to_have_attribute("data-state", "on")
     is_cut = True
     lines[0].close()
-    for _ in range(250):  # until it has noticed, and tries again
-        if len(lines) > 1:
-            break
-        page.wait_for_timeout(20)
-    assert len(lines) > 1
+    _wait(page, lambda: len(lines) > 1)  # it has noticed, and tries again
     report(cast.acme, runs=["run-2"])  # nobody hears it
     expect(page.locator(".row .cell-events")).to_have_text("1")
     is_cut = False
