@@ -24,7 +24,7 @@ from tenants.auth import bearer_of
 from tenants.journal import SYSTEM
 from tenants.models import ApiKey, Tenant
 from tests import databases
-from tests.cast import key_of, stored
+from tests.cast import Travel, key_of, stored
 from tests.factories import TenantFactory, WorkflowFactory
 
 EVENTS = "/api/v1/events"
@@ -415,6 +415,20 @@ def test_a_key_that_changed_lets_nothing_in_from_the_next_request_on(
     world, n_asked = acted(story, is_lane=True)
     assert [answer[0] for answer in world.answers] == [201, 201, status]
     assert (n_asked, len(stored(world.tenant))) == (2, 2)
+
+
+def test_the_time_that_is_kept_is_the_databases_however_its_clock_moved(
+    acted: Callable[..., tuple[World, int]], time_travel: Travel
+) -> None:
+    async def story(world: World) -> None:
+        await world.say(plain(run_id="before"))
+        await asyncio.to_thread(time_travel, hours=2)
+        await world.say(plain(run_id="after"))
+
+    world, n_asked = acted(story, is_lane=True)
+    assert ([answer[0] for answer in world.answers], n_asked) == ([201] * 3, 1)
+    _, before, after = stored(world.tenant)
+    assert after.received_at - before.received_at >= timedelta(hours=2)
 
 
 # -- groups --------------------------------------------------------------------------------------------
