@@ -83,7 +83,7 @@ class Seen:
     def state(self, arrival: Arrival) -> str | None:
         """Of its key, when that lets this very caller in."""
         caller, state = self.keys.get((arrival.prefix, arrival.secret), (None, None))
-        return state if caller == arrival.caller else None
+        return state if caller is arrival.caller or caller == arrival.caller else None
 
     def forget(self, prefix: str) -> None:
         for key in [key for key in self.keys if key[0] == prefix]:
@@ -151,8 +151,9 @@ def _row(arrival: Arrival, *, now: datetime) -> _Row | None:
         return None
     submission = Submission(event, arrival.correlation_id)
     fields = ingest.row_of(caller.tenant.id, submission, event.workflow_id, now=now)
-    told = {"workflow_slug": event.workflow_slug, "api_key_id": str(caller.key_id)}
-    return _Row(event, fields | told | {"received_at": None})  # the database says when
+    fields["workflow_slug"], fields["api_key_id"] = event.workflow_slug, str(caller.key_id)
+    fields["received_at"] = None  # the database says when
+    return _Row(event, fields)
 
 
 async def _take_in(
@@ -171,17 +172,18 @@ async def _take_in(
         await cursor.execute(_TAKE_IN, [seen.now(), _json(senders), _json(given)])
     failpoint("ingest.after_commit")
     correlations = {fields["id"]: fields["correlation_id"] for fields in given}
-    landings: dict[str, Landing] | None = {}
-    for moment, stale, own_id, is_new, event_id, correlation_id in await cursor.fetchall():
-        seen.tell(moment)
+    found = await cursor.fetchall()
+    if found:
+        seen.tell(found[0][0])
+    landings = {}
+    for _, stale, own_id, is_new, event_id, correlation_id in found:
         if own_id is None:
-            landings = None
             seen.forget(stale)
-        elif landings is not None:
-            own = str(own_id)
-            status: Literal["accepted", "replayed"] = "accepted" if is_new else "replayed"
-            landings[own] = Landing(status, str(event_id), correlation_id or correlations[own])
-    return landings
+            continue
+        own = str(own_id)
+        status: Literal["accepted", "replayed"] = "accepted" if is_new else "replayed"
+        landings[own] = Landing(status, str(event_id), correlation_id or correlations[own])
+    return None if found and not landings else landings
 
 
 def _measure(
