@@ -23,7 +23,7 @@ WATCH := make=$$PPID server=$$$$; catches() { grep '^SigCgt' /proc/$$make/status
 			kill -TERM $$server ) </dev/null >/dev/null 2>&1 & ); \
 	fi
 
-.PHONY: help run dev test check fmt browsers faults-small faults bench bench-grouping bench-digest bench-console bench-actions bench-analysis bench-walls bench-scale bench-browser mutants browser faketime pgbouncer screens
+.PHONY: help run dev test check fmt browsers faults-small faults bench bench-grouping bench-digest bench-console bench-actions bench-analysis bench-walls bench-scale bench-browser mutants browser checkers faketime pgbouncer screens
 .DEFAULT_GOAL := help
 
 help:
@@ -36,7 +36,7 @@ dev: $(INSTALLED) ## the same with DEBUG=true
 	@$(WATCH); DEBUG=true exec $(PYTHON) manage.py up
 
 # Branch coverage by rewritten bytecode: a trace function would make the tests take half as long again.
-test: $(INSTALLED) browser ## the tests and the coverage floors, one browser and one stack included; ARGS="-k name" chooses among all
+test: $(INSTALLED) browser checkers ## the tests and the coverage floors, one browser and one stack included; ARGS="-k name" chooses among all
 	@measured=$$(mktemp) && trap 'rm -f $$measured' EXIT && \
 	$(ALONE) $(PYTHON) -m slipcover --json --out $$measured -m pytest -n auto $(or $(ARGS),-m "smoke or not (faults or browser)") && \
 	$(if $(ARGS),true,$(PYTHON) -m tests.coverage_floors $$measured)
@@ -136,6 +136,18 @@ pgbouncer:
 	@command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
 		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null; } \
 		|| echo "pgbouncer could not be installed: tests behind it will be skipped"
+
+# Debian's checkers of what is deployed, taken out of their packages: nothing is installed, and no service starts.
+# Without them those tests skip, by name and with the reason.
+checkers: $(INSTALLED)
+	@[ -d .venv/checkers ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
+		|| { apt-get update -qq && packages=$$(mktemp -d) && trap 'rm -rf $$packages' EXIT && mkdir $$packages/out && \
+			( cd $$packages && for name in prometheus kubernetes-client docker-compose; do \
+				apt-get download -qq $$name >/dev/null 2>&1; done; \
+			for package in *.deb; do dpkg-deb --fsys-tarfile $$package | tar -x -C out --wildcards \
+				--transform 's,.*/,,' '*/bin/promtool' '*/bin/kubectl' '*/compose_spec.json' 2>/dev/null; done; \
+			ls out | grep -q . ) && mv $$packages/out .venv/checkers; } \
+		|| echo "checkers could not be fetched: tests of what is deployed will be skipped"
 
 # Debian's load generator; without it `make bench` says what is missing.
 wrk:

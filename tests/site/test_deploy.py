@@ -1,6 +1,7 @@
 """The files that people deploy with hold together: checked without a cluster, and by the real tools where they are."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from tests.support import deploy_schemas
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy" / "k8s"
 MONITORING = ROOT / "deploy" / "monitoring"
+CHECKERS = Path(sys.prefix) / "checkers"
 # Read by PostgreSQL's and Valkey's images, by the demo and by the image itself.
 _NOT_OURS = {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "AWF_LOGIN_PASSWORD"}
 _NOT_OURS |= {"REDISCLI_AUTH", "DEMO_PASSWORD", "POD_IP", "PUBLIC_HOSTS"}
@@ -277,14 +279,15 @@ def test_panels_of_the_dashboard_do_not_overlap() -> None:
     assert len({panel["id"] for panel in panels}) == len(panels)
 
 
-# --- the real tools, where they are installed ----------------------------------------------------
+# --- the real tools, where they are (`make checkers` fetches them) --------------------------------
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    if shutil.which(command[0]) is None:
+    program = shutil.which(command[0], path=f"{os.environ['PATH']}:{CHECKERS}")
+    if program is None:
         pytest.skip(f"{command[0]} is not installed")
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [program, *command[1:]], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -302,6 +305,24 @@ def test_kubectl_builds_the_kustomization() -> None:
     assert len(made) == len(objects())
     images = re.findall(r"image: (\S+)", built.stdout)
     assert {name.rpartition(":")[0] for name in images} == {"registry.example.org/awfdrs"}
+
+
+@pytest.fixture
+def known_to_compose() -> Any:
+    """Compose's own schema, as the release that Debian has brings it along."""
+    schema = CHECKERS / "compose_spec.json"
+    if not schema.exists():
+        pytest.skip("there is no schema of Compose (make checkers fetches it)")
+    return jsonschema.Draft201909Validator(json.loads(schema.read_text()))
+
+
+def test_composes_own_schema_accepts_the_compose_file(known_to_compose: Any) -> None:
+    ours = compose()
+    del ours["name"]  # of later releases
+    known_to_compose.validate(ours)
+    # the control: it knows what a service may say
+    ours["services"]["web"]["comand"] = ["python"]
+    assert not known_to_compose.is_valid(ours)
 
 
 def test_docker_accepts_the_compose_file(tmp_path: Path) -> None:
