@@ -232,6 +232,21 @@ def test_a_session_needs_its_csrf_token_to_write(acme: Tenant, mine: Things) -> 
     assert client.get(f"/{BASE}incidents").status_code == 200
 
 
+def test_what_a_person_writes_with_the_token_is_read(acme: Tenant, mine: Things) -> None:
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    client.force_login(MembershipFactory(tenant=acme, role=Role.OPERATOR).user)
+    client.get("/incidents/")
+    path = f"/{BASE}incidents/{mine['incident']}/comment"
+    with_token: dict[str, Any] = {"headers": {"X-CSRFToken": client.cookies["csrftoken"].value}}
+    said = {"note": "Their bank is down."}
+    answer = client.post(path, said, content_type="application/json", **with_token)
+    assert answer.status_code == 200, answer.content
+    # a form is no way to send it, neither the content nor the token
+    assert client.post(path, said, **with_token).status_code == 415
+    in_a_form = said | {"csrfmiddlewaretoken": client.cookies["csrftoken"].value}
+    assert client.post(path, in_a_form).status_code == 403
+
+
 def _same_of(answer: Any) -> dict[str, Any]:
     body: dict[str, Any] = answer.json()
     return {key: body[key] for key in body if key not in ("instance", "correlation_id")}

@@ -106,7 +106,7 @@ MUTANTS = (
     ),
     Mutant(
         "a session writes through the API without its CSRF token",
-        "        SessionAuthentication().enforce_csrf(request)\n",
+        "        _ask_for_csrf_token(request._request)\n",
         "",
         (f"{MATRIX}test_a_session_needs_its_csrf_token_to_write",),
         "tenants/auth.py",
