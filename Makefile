@@ -36,10 +36,8 @@ dev: $(INSTALLED) ## the same with DEBUG=true
 	@$(WATCH); DEBUG=true exec $(PYTHON) manage.py up
 
 # Branch coverage by rewritten bytecode: a trace function would make the tests take half as long again.
-test: $(INSTALLED) browser checkers ## the tests and the coverage floors, one browser and one stack included; ARGS="-k name" chooses among all
-	@measured=$$(mktemp) && trap 'rm -f $$measured' EXIT && \
-	$(ALONE) $(PYTHON) -m slipcover --json --out $$measured -m pytest -n auto $(or $(ARGS),-m "smoke or not (faults or browser)") && \
-	$(if $(ARGS),true,$(PYTHON) -m tests.coverage_floors $$measured)
+test: $(INSTALLED) browser checkers ## the tests and the coverage floors, one browser and one worker included; ARGS="-k name" chooses among all
+	@$(ALONE) $(PYTHON) -m $(if $(ARGS),pytest -n auto $(ARGS),tests.measured -n auto -m "smoke or not (faults or browser)")
 
 browsers: $(INSTALLED) browser ## every test in a browser; ARGS="-k name" chooses
 	@$(ALONE) $(PYTHON) -m pytest -n auto -m browser $(ARGS)

@@ -43,6 +43,7 @@ from tests import databases, quick  # noqa: E402
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 quick.look_for_static_files_once()
+quick.take_probes_out_seldom()
 
 # On a busy machine a slow example is no failure.
 hypothesis_settings.register_profile("suite", deadline=None, max_examples=60, print_blob=True)
@@ -75,6 +76,8 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def owner(django_db_blocker: "DjangoDbBlocker") -> Iterator[databases.Owner]:
     """The database's owner, for what no running role may do."""
+    if servers.WORKER != "alone":
+        quick.load_views()
     with django_db_blocker.unblock():
         yield databases.prepare(RUN)
 

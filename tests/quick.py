@@ -2,7 +2,11 @@
 
 from typing import Any
 
+from django.urls import get_resolver
+from slipcover import Slipcover
 from whitenoise.middleware import WhiteNoiseMiddleware
+
+WORTH_A_WALK = 1500  # lines and branches seen since the last
 
 
 def look_for_static_files_once() -> None:
@@ -16,3 +20,23 @@ def look_for_static_files_once() -> None:
         self.files.update(found)
 
     WhiteNoiseMiddleware.add_files_from_finders = remembered
+
+
+def load_views() -> None:
+    """Before a test opens its transaction: on a busy machine the first request would outlast it."""
+    _ = get_resolver().url_patterns
+
+
+def take_probes_out_seldom() -> None:
+    """Each time a line was met often, SlipCover walks all modules, half a second, to take seen lines' probes out."""
+    take_out = getattr(Slipcover, "deinstrument_seen", None)
+    if (
+        take_out is None
+    ):  # from Python 3.12 on it is told to look no more at a line without any walk
+        return
+
+    def when_it_pays(self: Slipcover) -> None:
+        if sum(map(len, list(self.newly_seen.values()))) >= WORTH_A_WALK:
+            take_out(self)
+
+    Slipcover.deinstrument_seen = when_it_pays
