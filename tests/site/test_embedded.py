@@ -1,4 +1,4 @@
-"""The embedded servers, for real: every test here starts, kills or inspects servers of its own."""
+"""The embedded servers, for real: what the run's own promise, and how some of their own start, stop and die."""
 
 import base64
 import json
@@ -34,18 +34,15 @@ def data_dir() -> Iterator[Path]:
         embedded.remove(Path(parent) / "data")
 
 
-@pytest.fixture(scope="module")
-def shared_dir() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as parent:
-        Path(parent).chmod(0o755)
-        embedded.start(Path(parent))
-        yield Path(parent)
-        embedded.stop(Path(parent))
+@pytest.fixture
+def shared_dir() -> Path:
+    """Where the servers of the whole run are."""
+    return Path(os.environ["AWFDRS_DATA"])
 
 
 @pytest.fixture
 def running(shared_dir: Path) -> embedded.Servers:
-    """Servers that the tests only look at."""
+    """Servers that the tests only look at: the run's, which nobody stops or kills."""
     return embedded.start(shared_dir)
 
 
@@ -221,6 +218,7 @@ def test_an_initdb_cut_short_is_begun_anew(data_dir: Path) -> None:
     assert value(embedded.start(data_dir).database_url, "select 1") == 1
 
 
+@pytest.mark.faults
 def test_stopping_is_clean_and_starting_resumes_the_data(data_dir: Path) -> None:
     before = embedded.start(data_dir)
     execute(before.database_owner_url, "create table kept as select 42 as answer")
@@ -238,6 +236,7 @@ def test_stopping_is_clean_and_starting_resumes_the_data(data_dir: Path) -> None
     assert "not properly shut down" not in (data_dir / "postgres" / "server.log").read_text()
 
 
+@pytest.mark.faults
 def test_stopping_twice_and_stopping_nothing_are_fine(data_dir: Path) -> None:
     embedded.stop(data_dir)
     embedded.start(data_dir)
@@ -286,6 +285,7 @@ def test_root_starts_postgres_as_an_account_without_rights(running: embedded.Ser
 
 
 @as_root
+@pytest.mark.faults
 def test_root_in_a_closed_home_gets_data_and_binaries_where_that_account_can_go(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -219,6 +219,7 @@ def given(owner: Owner) -> Iterator[dict[str, str]]:
     owner.connection.execute(sql.SQL("drop database {} with (force)").format(mine))
 
 
+@pytest.mark.faults
 @pytest.mark.longest
 def test_on_given_servers_it_takes_an_event_and_leaves_nothing(
     tmp_path: Path, given: dict[str, str]
