@@ -181,7 +181,7 @@ class _KeyUser(AnonymousUser):
 def _ask_for_csrf_token(request: HttpRequest) -> None:
     """In its header: whoever looks for it in the body takes from the view what the view shall read."""
     request.POST = QueryDict()
-    SessionAuthentication().enforce_csrf(request)  # type: ignore[arg-type]  # all it asks is Django
+    SessionAuthentication().enforce_csrf(request)  # type: ignore[arg-type]
 
 
 class CallerAuthentication(BaseAuthentication):
