@@ -62,6 +62,7 @@ check: $(INSTALLED) ## format, lint, types, layers, templates, deploy checks, mi
 	$(ALONE) $(PYTHON) -m awfdrs_site.embedded start $$scratch >/dev/null; \
 	echo "manage.py migrate, on an empty database"; \
 	$(ALONE) $(PYTHON) manage.py migrate --no-input --verbosity 0; \
+	$(ALONE) $(PYTHON) -m tests.migrated; \
 	echo "manage.py makemigrations --check --dry-run"; \
 	$(ALONE) $(PYTHON) manage.py makemigrations --check --dry-run
 

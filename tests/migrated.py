@@ -23,7 +23,7 @@ _ALSO = ("requirements.txt", "awfdrs_site/settings.py", "tests/migrated.py")
 
 def lay_down() -> None:
     """An empty database, migrated. A clean checkout migrates; after that the dump of that is read back."""
-    dump = _KEPT / f"{_fingerprint()}.sql"
+    dump = _dump()
     if dump.exists():
         roles.ensure(owner_url=settings.DATABASE_OWNER_URL, login=settings.DATABASE_LOGIN)
         _client(
@@ -33,6 +33,15 @@ def lay_down() -> None:
     call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
     connections.close_all()  # a database is only copied while nobody is in it
     _keep(dump)
+
+
+def keep() -> None:
+    """`make check` has migrated an empty database just now, and the tests after it need not."""
+    _keep(_dump())
+
+
+def _dump() -> Path:
+    return _KEPT / f"{_fingerprint()}.sql"
 
 
 def _keep(dump: Path) -> None:
@@ -56,3 +65,8 @@ def _client(program: str, *arguments: str) -> None:
     path = machine.wheel(postgres.WHEEL) / postgres.RELEASE / "bin" / program
     command = [str(path), *arguments, "--dbname", settings.DATABASE_OWNER_URL]
     subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+if __name__ == "__main__":
+    os.environ["DJANGO_SETTINGS_MODULE"] = "awfdrs_site.settings"
+    keep()
