@@ -19,6 +19,7 @@ from tenants import journal, scoping, sessions
 from tenants.models import Membership, Tenant
 from tests.cast import acting, signed_in
 from tests.factories import IncidentFactory
+from tests.threads import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,7 +60,7 @@ async def heard(socket: WebsocketCommunicator, incident: Incident) -> dict[str, 
 
 async def opened(user: User) -> WebsocketCommunicator:
     socket = await sync_to_async(socket_of)(user)
-    is_open, _ = await socket.connect()
+    is_open, _ = await socket.connect(timeout=PATIENCE_SECONDS)
     assert is_open
     return socket
 
