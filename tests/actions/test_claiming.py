@@ -89,15 +89,15 @@ def many_more(tenant: Tenant, one: UUID, n_actions: int, *, ago: float) -> None:
     fresh = {
         "id": "gen_random_uuid()",
         "dedupe_key": "gen_random_uuid()",
-        "run_at": "awf_now() - %s",
+        "run_at": "awf_now() - make_interval(secs => %s)",
     }
-    columns = [field.column for field in Action._meta.concrete_fields]
+    columns = [str(field.column) for field in Action._meta.concrete_fields]
     names, values = (", ".join(each) for each in (columns, [fresh.get(c, c) for c in columns]))
     with bound(tenant.pk), connection.cursor() as cursor:
         cursor.execute(
             f"insert into actions_action ({names}) select {values}"
             " from actions_action, generate_series(1, %s) where id = %s",
-            [timedelta(seconds=ago), n_actions, one],
+            [ago, n_actions, one],
         )
 
 
