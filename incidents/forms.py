@@ -71,7 +71,7 @@ class Filters(forms.Form):
             choices = [*choices, (asked, asked)]
         attrs = {"data-submits": "", **({"class": "is-set"} if asked else {})}
         field.widget = Choices(attrs)
-        field.choices = [("", f"Any {name}"), *choices]
+        field.choices = [("", f"Any {name.replace('_', ' ')}"), *choices]
 
     def _offer_workflows(self) -> None:
         workflows = Workflow.objects.for_tenant(self.tenant_id).order_by("slug", "id")
