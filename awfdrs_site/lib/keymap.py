@@ -64,6 +64,7 @@ BINDINGS = (
     Binding("help-pages", ("g h",), "Go to help"),
     Binding("stop", ("!",), "STOP", words="kill switch stop halt hold runaway"),
     Binding("commands", ("Ctrl+k",), "Commands"),
+    Binding("clear", ("Escape",), "Clear the selection, close what is open"),
     Binding("utc", ("u",), "Times in UTC, and back"),
     Binding("sidebar", ("[",), "Hide or show the sidebar"),
     Binding("theme", ("t",), "Switch theme", words="dark light colours"),
@@ -78,9 +79,10 @@ _MOVES = {
     "previous-incident",
     "select-next",
     "commands",
+    "clear",
 }
 _WHERE = {"list": "In the list", "detail": "On an incident", "everywhere": "Everywhere"}
-_SHOWN_AS = {"ArrowDown": "↓", "ArrowUp": "↑", "Backspace": "⌫", "Enter": "↵"}
+_SHOWN_AS = {"ArrowDown": "↓", "ArrowUp": "↑", "Backspace": "⌫", "Enter": "↵", "Escape": "Esc"}
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@
     stop: () => follow("[data-stop]"),
     theme: () => follow("[data-theme-switch]"),
     help: () => document.dispatchEvent(new CustomEvent("dialog:show", { detail: "help-sheet" })),
+    clear: () => {}, // on the sheet; what is open or selected hears the key itself
     sidebar: () => document.querySelector(".app")?.classList.toggle("app-alone"),
   };
 
