@@ -16,6 +16,7 @@ import redis
 from django.conf import settings
 
 from awfdrs_site import embedded
+from awfdrs_site.lib import clock
 from safety import breaker
 from safety.models import CircuitBreaker
 from tenants.models import Tenant, Vendor
@@ -26,6 +27,7 @@ from tests.factories import BreakerFactory
 from tests.faults.ground import PREPARE
 from tests.faults.nursery import Nursery, nursery
 from tests.faults.sizes import IS_FULL, sized
+from tests.faults.table import Row
 from tests.journeys.conftest import Stage
 from tests.journeys.conftest import stage as stage
 from tests.safety.test_breaker_model import follow
@@ -84,7 +86,7 @@ def attempts_by_epoch(owner: Owner) -> dict[int, int]:
 
 
 def test_workers_at_the_half_open_instant_and_one_dies_in_its_probe(
-    stage: Stage, time_travel: Travel, owner: Owner, workers: Nursery, tmp_path: Path
+    stage: Stage, time_travel: Travel, owner: Owner, workers: Nursery, tmp_path: Path, row: Row
 ) -> None:
     stage.rule(
         "acquirer",
@@ -112,18 +114,20 @@ def test_workers_at_the_half_open_instant_and_one_dies_in_its_probe(
     stage.receiver.wait_for(PROBES, seconds=PATIENCE_SECONDS)
     dies, *_ = map(int, calling.read_text().split())
     os.kill(dies, signal.SIGKILL)
+    killed_at = clock.read()
     answer.set()
     assert {pid for pid in pids if workers.wait(pid) == -signal.SIGKILL} == {dies}
-    row = stage.breaker()
+    found = stage.breaker()
     # of all that came at once as many called as there are permits, also after two had given theirs back
     assert (len(stage.calls), attempts_by_epoch(owner)) == (PROBES, {2: PROBES})
-    assert (row.state, row.successes, len(row.probes)) == ("half_open", PROBES - 1, 1)
+    assert (found.state, found.successes, len(found.probes)) == ("half_open", PROBES - 1, 1)
 
     # the dead probe's permit comes back, and is one: its success closes the breaker
     time_travel(seconds=70)
     for pid in let_go_at_once(owner, workers, tmp_path / "again"):
         assert workers.wait(pid) == 0
     assert stage.breaker().state == "closed"
+    closed_after = (clock.read() - killed_at).total_seconds()
     for _ in range(3):  # the others' turn, and the dead one's lease
         time_travel(seconds=70)
         stage.turn()
@@ -136,14 +140,20 @@ def test_workers_at_the_half_open_instant_and_one_dies_in_its_probe(
         "breaker_half_opened",
         "breaker_closed",
     ]
+    row.tell(
+        f"{N_WORKERS} workers at the half-open instant, one killed in its probe",
+        load=f"{N_RUNS} retries due, {PROBES} probes at once, {by_epoch[2]} in all",
+        losses=N_RUNS - len({call["run_id"] for call in stage.calls}),
+        story_seconds=closed_after,
+        control="without the lock on its row: below",
+    )
 
 
 @pytest.mark.django_db(transaction=True)
 def test_without_the_lock_on_its_row_more_would_get_through(
-    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch, row: Row
 ) -> None:
-    row = BreakerFactory(tenant=acme, state="half_open", epoch=2)
-    vendor: Vendor = row.vendor
+    vendor: Vendor = BreakerFactory(tenant=acme, state="half_open", epoch=2).vendor
     n_threads, looked = 8, Barrier(8)
 
     def unlocked(_: Vendor) -> CircuitBreaker:
@@ -159,7 +169,14 @@ def test_without_the_lock_on_its_row_more_would_get_through(
 
     monkeypatch.setattr(breaker, "_locked", unlocked)
     # the positive control of the test above: everybody found the same permits free
-    assert sum(at_once(n_threads, ask)) > PROBES
+    n_through = sum(at_once(n_threads, ask))
+    assert n_through > PROBES
+    row.tell(
+        "the same without the lock on a breaker's row",
+        load=f"{n_threads} at once for {PROBES} probes",
+        losses=n_through - PROBES,
+        control=f"{n_through} got through, as they must",
+    )
 
 
 @pytest.mark.skipif(
@@ -227,7 +244,9 @@ def python(servers: embedded.Servers, *arguments: str) -> str:
 
 
 @pytest.mark.skipif(not IS_FULL, reason="starts and migrates servers of its own, twice")
-def test_an_open_breaker_is_open_after_a_flush_and_a_restart_of_everything(data_dir: Path) -> None:
+def test_an_open_breaker_is_open_after_a_flush_and_a_restart_of_everything(
+    data_dir: Path, row: Row
+) -> None:
     servers = embedded.start(data_dir)
     python(servers, "manage.py", "migrate", "--verbosity=0")
     opened = python(servers, "-c", ASK, "open")
@@ -239,6 +258,14 @@ def test_an_open_breaker_is_open_after_a_flush_and_a_restart_of_everything(data_
     # not asked to shut down: killed, in the middle of whatever they did
     os.kill(servers.postgres_pid, signal.SIGKILL)
     os.kill(servers.valkey_pid, signal.SIGKILL)
+    killed_at = monotonic()
     again = embedded.start(data_dir)
+    recovery = monotonic() - killed_at
     assert again.postgres_pid != servers.postgres_pid
     assert python(again, "-c", ASK) == opened
+    row.tell(
+        "Redis flushed, then Postgres and Redis killed",
+        load="1 open breaker, asked 3 times: the same row",
+        recovery_seconds=recovery,
+        control="other processes answered",
+    )

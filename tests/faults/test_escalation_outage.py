@@ -3,7 +3,7 @@
 import json
 import signal
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
@@ -14,7 +14,7 @@ from django_redis import get_redis_connection
 
 from actions import escalation_audit, planning, signing
 from actions.models import Delivery
-from awfdrs_site.lib import rfc3339
+from awfdrs_site.lib import clock, rfc3339
 from incidents.models import Incident
 from tenants import scoping, secrets
 from tests.cast import Travel
@@ -27,6 +27,7 @@ from tests.factories import (
 )
 from tests.faults.nursery import Nursery, nursery
 from tests.faults.sizes import sized
+from tests.faults.table import Row
 from tests.journeys.conftest import Stage
 from tests.journeys.conftest import stage as stage
 from tests.support.receiver import Received, Reply
@@ -37,6 +38,7 @@ N_INCIDENTS = sized(small=6, full=60)
 DOWN_MINUTES, WAIT_MINUTES = 10, 5
 N_TOLD = 4  # two steps, two rounds
 # One worker a minute, and none of them lives long.
+NEVER = datetime.max.replace(tzinfo=UTC)
 POINTS = (
     "action.after_claim",
     "action.after_started_commit",
@@ -105,20 +107,25 @@ class OtherSide:
     """Down until it is up; writes down what it took, and only that."""
 
     def __init__(self, stage: Stage) -> None:
-        self.is_up, self.n_refused = False, 0
+        self.up_since, self.n_refused = NEVER, 0
         self.heard: list[Heard] = []
         stage.receiver.answer("/told", self._answer)
 
     def _answer(self, request: Received) -> Reply:
-        if not self.is_up:
+        at = datetime.fromtimestamp(int(request.headers["webhook-timestamp"]), tz=UTC)
+        if self.up_since == NEVER:
             self.n_refused += 1
             return Reply(status=503)
-        at = datetime.fromtimestamp(int(request.headers["webhook-timestamp"]), tz=UTC)
         body = json.loads(request.body)
         for item in [body, *body["more"]]:
             told_at = rfc3339.parse(item["at"])
             self.heard.append(Heard(item["incident"]["id"], item["id"], told_at, at))
         return Reply()
+
+    def caught_up_after(self, first: Iterable[Heard]) -> float:
+        """Seconds from its return until it had heard the last of what was due before."""
+        due = [one.heard_at for one in first if one.told_at <= self.up_since]
+        return (max(due) - self.up_since).total_seconds()
 
 
 def go_through_it(
@@ -130,7 +137,7 @@ def go_through_it(
         time_travel(minutes=1)
         get_redis_connection("default").flushall()
         ended[workers.wait(workers.fork(next(points), str(kept_minutes)))] += 1
-    side.is_up = True
+    side.up_since = clock.read()
     for _ in range(60):
         time_travel(minutes=1)
         stage.turn()
@@ -144,7 +151,7 @@ def told(stage: Stage, **fields: str) -> list[Delivery]:
 
 
 def test_nobody_is_left_untold(
-    stage: Stage, time_travel: Travel, workers: Nursery, capsys: pytest.CaptureFixture[str]
+    stage: Stage, time_travel: Travel, workers: Nursery, row: Row
 ) -> None:
     incidents, side = escalated(stage), OtherSide(stage)
     ended = go_through_it(stage, time_travel, workers, side, kept_minutes=24 * 60)
@@ -165,19 +172,20 @@ def test_nobody_is_left_untold(
     for one in side.heard:
         first.setdefault(one.message, one)
     late = sorted((one.heard_at - one.told_at).total_seconds() for one in first.values())
-    with capsys.disabled():
-        print(
-            f"\nescalation outage: {N_INCIDENTS} incidents, {len(first)} messages, missed {missed}, "
-            f"duplicates {len(side.heard) - len(first)}, refused {side.n_refused}, "
-            f"workers killed {ended[-signal.SIGKILL]} of {ended.total()}; lateness after telling "
-            f"p50 {median(late):.0f} s, p99 {late[len(late) * 99 // 100]:.0f} s, max {late[-1]:.0f} s"
-        )
     # ten minutes of outage, a quarter of an hour between tries at most, and the lease of a dead worker
     assert late[-1] <= timedelta(minutes=DOWN_MINUTES + 15 + 3).total_seconds()
+    row.tell(
+        f"{DOWN_MINUTES} min receiver away, {ended[-signal.SIGKILL]} workers killed, Redis flushed each minute",
+        load=f"{N_INCIDENTS} incidents, {len(first)} messages, {len(side.heard) - len(first)} came twice, "
+        f"late p50 {median(late):.0f} s, max {late[-1]:.0f} s",
+        losses=missed,
+        story_seconds=side.caught_up_after(first.values()),
+        control=f"refused {side.n_refused} × meanwhile",
+    )
 
 
 def test_without_a_day_of_trying_some_are_missed_and_each_is_said(
-    stage: Stage, time_travel: Travel, workers: Nursery
+    stage: Stage, time_travel: Travel, workers: Nursery, row: Row
 ) -> None:
     """The positive control: a sender that gives up at once loses what this test can see."""
     incidents, side = escalated(stage), OtherSide(stage)
@@ -188,3 +196,9 @@ def test_without_a_day_of_trying_some_are_missed_and_each_is_said(
     assert missed == len(lost) > 0
     # and nothing of it is silent
     assert escalation_audit.audit(limit=1000) == missed
+    row.tell(
+        "the same with a sender that gives up at once",
+        load=f"{N_INCIDENTS} incidents, {N_TOLD * N_INCIDENTS} messages",
+        losses=missed,
+        control=f"{missed} missed, as it must, and each is said",
+    )

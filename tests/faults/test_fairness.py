@@ -46,5 +46,6 @@ def test_another_tenants_action_goes_in_the_next_tick(
     row.tell(
         "a tenant with many due actions",
         load=f"{N_DUE:,} due, {N_TICKS} ticks",
+        losses=sum(waited),
         control="the oldest first would have been all its own",
     )

@@ -16,6 +16,7 @@ from tests.cast import event, submit_all
 from tests.databases import Owner
 from tests.factories import VendorFactory
 from tests.faults.sizes import sized
+from tests.faults.table import Row
 from tests.journeys.conftest import Stage
 from tests.journeys.conftest import stage as stage
 
@@ -110,7 +111,7 @@ def above_the_budget(made: list[int]) -> list[int]:
 
 
 def test_when_every_call_fails_retries_stay_within_the_budget(
-    unlimited: Stage, seconds: Seconds
+    unlimited: Stage, seconds: Seconds, row: Row
 ) -> None:
     made = everything_fails(unlimited, seconds)
     assert above_the_budget(made) == []
@@ -120,11 +121,17 @@ def test_when_every_call_fails_retries_stay_within_the_budget(
         vendor = Vendor.objects.for_tenant(unlimited.tenant).get(name="acquirer")
         meter = budget.meter(vendor, now=now)
     assert (meter.originals, meter.retries) == (SECONDS * PER_SECOND, sum(made))
-    print(f"{meter.originals} calls failed, {meter.retries} retries: {meter.amplification:.2f} ×")
+    row.tell(
+        "every call of a vendor fails",
+        load=f"{meter.originals} calls over {SIGNATURES} signatures, {meter.retries} retries: "
+        f"{meter.amplification:.2f} ×",
+        losses=len(above_the_budget(made)),
+        control="without a budget: below",
+    )
 
 
 def test_without_a_budget_the_same_failure_would_go_beyond_it(
-    unlimited: Stage, seconds: Seconds
+    unlimited: Stage, seconds: Seconds, row: Row
 ) -> None:
     unlimited.rule(
         "acquirer",
@@ -132,13 +139,29 @@ def test_without_a_budget_the_same_failure_would_go_beyond_it(
         rate_limit__burst_size=NO_LIMIT,
         retry_budget__floor_per_minute=NO_LIMIT,
     )
-    assert above_the_budget(everything_fails(unlimited, seconds))
+    made = everything_fails(unlimited, seconds)
+    assert above_the_budget(made)
+    row.tell(
+        "the same without a budget",
+        load=f"{SECONDS * PER_SECOND} calls over {SIGNATURES} signatures, {sum(made)} retries",
+        losses=len(above_the_budget(made)),
+        control=f"{len(above_the_budget(made))} of {SECONDS} seconds above it, as they must",
+    )
 
 
-def test_when_one_call_in_a_hundred_fails_nothing_waits(unlimited: Stage, seconds: Seconds) -> None:
+def test_when_one_call_in_a_hundred_fails_nothing_waits(
+    unlimited: Stage, seconds: Seconds, row: Row
+) -> None:
     for second in seconds():
         report(unlimited, second, fails=100)
     assert unlimited.calls
     with scoping.bound(unlimited.tenant.pk):
         lines = JournalEntry.objects.for_tenant(unlimited.tenant)
-        assert not lines.filter(verb__in=("waits", "awaits_approval", "parked")).exists()
+        n_waiting = lines.filter(verb__in=("waits", "awaits_approval", "parked")).count()
+    assert n_waiting == 0
+    row.tell(
+        "one call of a vendor in a hundred fails",
+        load=f"{SECONDS * PER_SECOND} calls, {len(unlimited.calls)} retries",
+        losses=n_waiting,
+        control="when every call fails they wait: above",
+    )

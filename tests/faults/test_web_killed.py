@@ -102,5 +102,6 @@ def test_duplicates_are_one_event_while_web_processes_are_killed(
     row.tell(
         f"{n_killed} web processes killed",
         load=f"{N_REQUESTS} posts of one key over {N_CONNECTIONS} connections",
+        losses=N_REQUESTS - told[200] - told[201],
         control=f"{told['gone']} requests met a dead process",
     )
