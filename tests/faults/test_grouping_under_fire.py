@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db.models import Sum
 
+from awfdrs_site.lib import clock
 from events.models import Event, PendingEvent
 from incidents import detection, inbox, reading, turns
 from incidents.models import AffectedRun, EventLink, IncidentHour
@@ -151,7 +152,9 @@ def test_events_of_one_problem_survive_their_workers(
     row.tell(
         f"{kills} of {N_WORKERS} digesting workers killed, one every {KILL_EVERY_SECONDS:.1f} s",
         load=f"{N_EVENTS} events of one problem",
+        losses=N_EVENTS - incident.event_count,
         recovery_seconds=calm,
+        control="with read and then write: below",
     )
 
 
@@ -170,7 +173,8 @@ def test_the_same_fire_finds_out_who_reads_and_then_writes(
     row.tell(
         "the same with read and then write",
         load=f"{N_EVENTS} events of one problem",
-        control=f"{N_EVENTS - counted} events lost, as it must",
+        losses=N_EVENTS - counted,
+        control=f"{N_EVENTS - counted} are not counted, as it must",
     )
 
 
@@ -205,10 +209,11 @@ def restart_until_idle() -> int:
 
 
 def test_an_event_that_kills_its_workers_is_set_aside_and_takes_no_other_with_it(
-    acme: Tenant, globex: Tenant, deadly: set[Any], time_travel: Travel
+    acme: Tenant, globex: Tenant, deadly: set[Any], time_travel: Travel, row: Row
 ) -> None:
     verdicts = submit_all(acme, [event(run_id=f"run-{n}") for n in range(300)])
     deadly.add(verdicts[137].event_id)
+    began = clock.read()
     deaths = restart_until_idle()
     submit(globex)
     counts: list[int] = []
@@ -227,6 +232,13 @@ def test_an_event_that_kills_its_workers_is_set_aside_and_takes_no_other_with_it
     assert only_incident(acme).event_count == 299
     assert journal_of(acme, verdicts[137].event_id) == ["poisoned"]
     assert waiting(acme) == 1  # visible, and left alone
+    row.tell(
+        f"an event that kills {deaths} workers, one after the other",
+        load="300 events of one problem, 1 is set aside",
+        losses=300 - counts[-1] - waiting(acme),
+        story_seconds=(clock.read() - began).total_seconds(),
+        control=f"{counts[0]} were digested after the first lease",
+    )
 
 
 def has_due(tenant: Tenant) -> bool:
@@ -234,7 +246,9 @@ def has_due(tenant: Tenant) -> bool:
         return PendingEvent.objects.for_tenant(tenant).filter(poisoned_at=None).exists()
 
 
-def test_nobody_claims_what_another_is_about_to_digest(acme: Tenant, globex: Tenant) -> None:
+def test_nobody_claims_what_another_is_about_to_digest(
+    acme: Tenant, globex: Tenant, row: Row
+) -> None:
     submit(acme)
     submit(globex)
     has_turn, is_done = Flag(), Flag()
@@ -257,3 +271,9 @@ def test_nobody_claims_what_another_is_about_to_digest(acme: Tenant, globex: Ten
     assert only_incident(globex).event_count == 1
     assert detection.digest() == 1
     assert only_incident(acme).event_count == 1
+    row.tell(
+        "a worker that holds the turn of one tenant",
+        load="1 event each of 2 tenants",
+        losses=2 - sum(only_incident(tenant).event_count for tenant in (acme, globex)),
+        control="the other's was digested meanwhile, its own was not",
+    )
