@@ -13,9 +13,9 @@ async (whole) => {
   // The most frequent are kept as they are; near ones of a kept colour are not kept beside it.
   const kept = [];
   for (const [pixel] of [...counted].sort((one, other) => other[1] - one[1])) {
-    if (kept.length === 112) break;
+    if (kept.length === 64) break;
     const [r, g, b] = parts(pixel);
-    const isNear = kept.length > 16 && kept.some(([R, G, B]) => Math.abs(R - r) + Math.abs(G - g) + Math.abs(B - b) < 20);
+    const isNear = kept.length > 16 && kept.some(([R, G, B]) => Math.abs(R - r) + Math.abs(G - g) + Math.abs(B - b) < 40);
     if (!isNear) kept.push([r, g, b]);
   }
   const nearest = new Map();
