@@ -23,7 +23,7 @@ WATCH := make=$$PPID server=$$$$; catches() { grep '^SigCgt' /proc/$$make/status
 			kill -TERM $$server ) </dev/null >/dev/null 2>&1 & ); \
 	fi
 
-.PHONY: help run dev test check fmt browsers faults-small faults bench bench-grouping bench-digest bench-console bench-actions bench-analysis bench-walls bench-scale bench-browser mutants browser checkers faketime pgbouncer screens
+.PHONY: help run dev test check fmt browsers faults-small faults bench bench-grouping bench-digest bench-console bench-actions bench-analysis bench-walls bench-scale bench-browser bench-bulk mutants browser checkers faketime pgbouncer screens
 .DEFAULT_GOAL := help
 
 help:
@@ -88,6 +88,9 @@ bench-analysis: $(INSTALLED) ## causes named of generated outages, categories of
 
 bench-actions: $(INSTALLED) ## a thousand retries due at once, and what a claim costs beside many that wait
 	@$(ALONE) $(PYTHON) -m tests.bench.actions $(ARGS)
+
+bench-bulk: $(INSTALLED) ## ten thousand incidents resolved by one job, and taken back exactly
+	@$(ALONE) $(PYTHON) -m tests.bench.bulk $(ARGS)
 
 bench-walls: $(INSTALLED) ## what row-level security costs hot reads, beside the same reads without it
 	@$(ALONE) $(PYTHON) -m tests.bench.walls $(ARGS)
