@@ -19,6 +19,7 @@ from tenants.journal import SYSTEM, Actor
 from tenants.models import Tenant, Vendor
 from tenants.scoping import bound
 from tenants.states import Role, Scope
+from tenants.templatetags.console import short_ids
 from tests.cast import Api, acting, journal_of, key_of, signed_in
 from tests.factories import MembershipFactory, VendorFactory
 
@@ -212,3 +213,9 @@ def test_the_page_costs_the_same_however_much_it_shows(desk: Client, vendor: Ven
 )
 def test_what_a_line_tells_is_worded(detail: dict[str, Any], expected: tuple[Told, ...]) -> None:
     assert audit_words.told(detail) == expected
+
+
+def test_ids_are_told_by_their_ends() -> None:
+    one = "01a217bd-e561-758c-8df2-d3ddc2d5e087"
+    assert short_ids(f"run {one}, again {one}") == "run …c2d5e087, again …c2d5e087"
+    assert short_ids(3) == "3"
