@@ -232,8 +232,9 @@ class Stack:
             "-m", "celery", "-A", "awfdrs_site.celery", *WORKER.split(), **environment
         )
 
-    def repair(self) -> None:
-        """As it was, whatever the cell did."""
+    def repair(self) -> float:
+        """As it was, whatever the cell did; returns how many seconds that took."""
+        began = time.monotonic()
         self.postgres.signal(signal.SIGCONT)
         self.redis.signal(signal.SIGCONT)
         self.redis.start()
@@ -241,6 +242,7 @@ class Stack:
             self.postgres.start()
         self.postgres.execute("update travel.clock set ahead = '0'")
         until(lambda: self.health("/ready").json().get("status") == "ready")
+        return time.monotonic() - began
 
 
 def run_status(server: Postgres) -> int:
