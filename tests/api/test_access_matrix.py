@@ -183,9 +183,10 @@ def test_a_foreign_thing_is_answered_like_one_that_never_was(
     mine: Things, theirs: Things, callers: list[Caller]
 ) -> None:
     before = lines_written(theirs.tenant)
-    everything = Caller("everything", _client(), key_of(mine.tenant), frozenset())
-    for method, route, row in OF_THINGS:
-        for caller in [*callers, everything]:
+    every_verb = frozenset[str]().union(*SCOPE_VERBS.values())
+    everything = Caller("everything", _client(), key_of(mine.tenant), every_verb)
+    for turn, (method, route, row) in enumerate(OF_THINGS):
+        for caller in _one_of_each_kind([everything, *callers], row.verb, turn):
             foreign = caller.call(method, _path(route, theirs[row.of]), row)
             unknown = caller.call(method, _path(route, UNKNOWN), row)
             asked = (method, route, caller.name)
@@ -194,6 +195,14 @@ def test_a_foreign_thing_is_answered_like_one_that_never_was(
             assert _same_of(foreign) == _same_of(unknown), asked
             assert {*foreign.headers} == {*unknown.headers}, asked
     assert lines_written(theirs.tenant) == before
+
+
+def _one_of_each_kind(callers: list[Caller], verb: str, turn: int) -> list[Caller]:
+    """A key and a person who may, a key and a person who may not: the next of each kind at every turn."""
+    kinds: dict[tuple[bool, bool], list[Caller]] = {}
+    for caller in callers:
+        kinds.setdefault((bool(caller.token), verb in caller.verbs), []).append(caller)
+    return [alike[turn % len(alike)] for alike in kinds.values()]
 
 
 def test_the_thing_is_looked_up_before_the_body_is_judged(mine: Things, theirs: Things) -> None:

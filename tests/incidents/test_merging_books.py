@@ -16,6 +16,7 @@ from incidents.states import OPEN
 from tenants.models import Tenant
 from tenants.scoping import bound
 from tests.cast import Travel, digest_all, event, failure, submit, submit_all
+from tests.faults.sizes import sized
 from tests.incidents.test_merging import (
     ALICE,
     DECLINED,
@@ -92,7 +93,7 @@ class Operators:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(sized(small=2, full=8)))
 def test_the_books_balance_after_any_sequence(acme: Tenant, time_travel: Travel, seed: int) -> None:
     people = Operators(acme, Random(seed), time_travel)
     people.fails()
