@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests import servers
 from tests.cast import event, failure
 from tests.databases import Owner
 from tests.faults.outages.stack import Stack, stack, until
+from tests.faults.table import Row
 
 pytestmark = pytest.mark.faults
 
@@ -56,7 +58,7 @@ def send_many(product: Stack) -> int:
     "ingest",
     "503, no batch in parts; back by itself once there is room",
 )
-def test_a_full_disk_refuses_whole_batches(on_a_small_disk: Stack) -> None:
+def test_a_full_disk_refuses_whole_batches(on_a_small_disk: Stack, row: Row) -> None:
     product = on_a_small_disk
     # the positive control: before the disk is full they are taken
     assert send_many(product) == 201
@@ -69,6 +71,18 @@ def test_a_full_disk_refuses_whole_batches(on_a_small_disk: Stack) -> None:
     assert statuses[-1] == 503
     assert product.health().status_code == 200
     filler.unlink()
+    emptied_at = time.monotonic()
     product.repair()
     until(lambda: send_many(product) == 201)
-    assert product.postgres.ask(_KEPT) == before + N_EVENTS * len(statuses)
+    recovery = time.monotonic() - emptied_at
+    # all of those that were told 201, and of the refused one nothing
+    due = before + N_EVENTS * len(statuses)
+    kept = product.postgres.ask(_KEPT)
+    assert kept == due
+    row.tell(
+        "Postgres's disk full",
+        load=f"batches of {N_EVENTS}, {len(statuses)} taken, 1 refused whole",
+        losses=due - kept,
+        recovery_seconds=recovery,
+        control="201 before",
+    )

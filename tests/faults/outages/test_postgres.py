@@ -1,6 +1,7 @@
 """Postgres refused, hung, read-only or full: no 201 for what is not kept, and back by itself."""
 
 import signal
+import time
 from collections.abc import Callable
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ import pytest
 from websockets import ConnectionClosed
 
 from tests.faults.outages.stack import Stack, until
+from tests.faults.table import Row
 
 pytestmark = pytest.mark.faults
 
@@ -26,7 +28,7 @@ def says_unavailable(answer: object, **members: str) -> None:
     assert answer.json().items() >= ({"code": "unavailable"} | members).items()  # type: ignore[attr-defined]
 
 
-def closed_and_back(product: Stack, breaks: Callable[[Stack], None]) -> None:
+def closed_and_back(product: Stack, breaks: Callable[[Stack], None], row: Row) -> None:
     key = str(uuid4())
     # the positive control: the same is taken while Postgres is whole
     assert product.send().status_code == 201
@@ -37,11 +39,18 @@ def closed_and_back(product: Stack, breaks: Callable[[Stack], None]) -> None:
     assert product.health().status_code == 200
     page = product.page()
     assert (page.status_code, "cannot answer right now" in page.text) == (503, True)
-    product.repair()
+    recovery = product.repair()
     # nobody has to be started again, and what was refused comes once
     until(lambda: product.send(idempotency_key=key, run_id=key).status_code in (200, 201, 422))
-    kept = f"select count(*) from events_event where run_ref = '{key}'"
-    assert product.postgres.ask(kept) == 1
+    kept = product.postgres.ask(f"select count(*) from events_event where run_ref = '{key}'")
+    assert kept == 1
+    row.tell(
+        f"Postgres {breaks.__name__}",
+        load="ingest, console and health asked meanwhile",
+        losses=1 - kept,
+        recovery_seconds=recovery,
+        control="201 before",
+    )
 
 
 @pytest.mark.cell(
@@ -49,8 +58,8 @@ def closed_and_back(product: Stack, breaks: Callable[[Stack], None]) -> None:
     "ingest, console, health",
     "503 + Retry-After within 5 s, never 201; ready 503 in 2 s, live 200; back by itself",
 )
-def test_refused_postgres_is_said_and_nothing_is_taken(product: Stack) -> None:
-    closed_and_back(product, refused)
+def test_refused_postgres_is_said_and_nothing_is_taken(product: Stack, row: Row) -> None:
+    closed_and_back(product, refused, row)
 
 
 @pytest.mark.cell(
@@ -58,28 +67,32 @@ def test_refused_postgres_is_said_and_nothing_is_taken(product: Stack) -> None:
     "ingest, console, health",
     "503 within 5 s although connections stay open; ready 503 in 2 s, live 200",
 )
-def test_hung_postgres_is_said_and_nothing_is_taken(product: Stack) -> None:
-    closed_and_back(product, hung)
+def test_hung_postgres_is_said_and_nothing_is_taken(product: Stack, row: Row) -> None:
+    closed_and_back(product, hung, row)
 
 
 @pytest.mark.cell("Postgres refused", "kill switch", "cannot be activated, and says so")
-def test_without_postgres_no_kill_switch_is_said_to_be_on(product: Stack) -> None:
+def test_without_postgres_no_kill_switch_is_said_to_be_on(product: Stack, row: Row) -> None:
     product.postgres.refuse()
     body = {"scope": "tenant", "reason": "Postgres is away"}
     says_unavailable(product.call("POST", "/api/v1/kill-switches", json=body))
-    product.repair()
-    assert (
-        product.postgres.ask(
-            "select count(*) from safety_killswitch where reason = 'Postgres is away'"
-        )
-        == 0
+    recovery = product.repair()
+    kept = "select count(*) from safety_killswitch where reason = 'Postgres is away'"
+    n_kept = product.postgres.ask(kept)
+    assert n_kept == 0
+    row.tell(
+        "Postgres refused",
+        load="1 kill switch asked for",
+        losses=n_kept,
+        recovery_seconds=recovery,
+        control="503, and it says so",
     )
 
 
 @pytest.mark.cell(
     "Postgres refused", "live updates", "open sockets stay; new ones are refused with 1013"
 )
-def test_without_postgres_open_sockets_stay(product: Stack) -> None:
+def test_without_postgres_open_sockets_stay(product: Stack, row: Row) -> None:
     with product.hears() as before:
         product.postgres.refuse()
         with product.listen() as after, pytest.raises(ConnectionClosed, match="1013"):
@@ -87,12 +100,19 @@ def test_without_postgres_open_sockets_stay(product: Stack) -> None:
         # longer than the recheck of who may listen takes
         assert before.ping().wait(5)
         assert before.close_code is None
+        recovery = product.repair()
+    row.tell(
+        "Postgres refused",
+        load="1 open socket, which stays",
+        recovery_seconds=recovery,
+        control="a new one is refused with 1013",
+    )
 
 
 @pytest.mark.cell(
     "Postgres read-only", "ingest, console", "503 `unavailable` with `reason: storage`; pages work"
 )
-def test_a_read_only_postgres_takes_nothing_and_shows_everything(product: Stack) -> None:
+def test_a_read_only_postgres_takes_nothing_and_shows_everything(product: Stack, row: Row) -> None:
     product.postgres.execute("alter system set default_transaction_read_only = on")
     product.postgres.execute("select pg_reload_conf()")
     try:
@@ -102,4 +122,11 @@ def test_a_read_only_postgres_takes_nothing_and_shows_everything(product: Stack)
     finally:
         product.postgres.execute("alter system reset default_transaction_read_only")
         product.postgres.execute("select pg_reload_conf()")
+    began = time.monotonic()
     until(lambda: product.send().status_code == 201)
+    row.tell(
+        "Postgres read-only",
+        load="ingest refused, pages shown",
+        recovery_seconds=time.monotonic() - began,
+        control="503 `storage` meanwhile",
+    )
