@@ -131,20 +131,27 @@ def started_again(product: Stack) -> None:
     raise AssertionError("Postgres does not start again")
 
 
-def kill_again_and_again(product: Stack, load: Load) -> None:
+def kill_again_and_again(product: Stack, load: Load) -> float:
+    """The most seconds from a death until somebody was told 201 again."""
+    slowest = 0.0
     with load.going_on():
         for _ in range(N_KILLS):
             enough = len(load.seconds) + BETWEEN_KILLS
             until(lambda enough=enough: len(load.seconds) > enough)  # type: ignore[misc]
             product.postgres.signal(signal.SIGKILL)
+            killed_at = time.monotonic()
             started_again(product)
+            before = len(load.seconds)
+            until(lambda before=before: len(load.seconds) > before)  # type: ignore[misc]
+            slowest = max(slowest, time.monotonic() - killed_at)
+    return slowest
 
 
 def test_a_killed_postgres_loses_nothing_that_was_acknowledged(
     product: Stack, tmp_path: Path, row: Row
 ) -> None:
     load = Load(product, tmp_path / "ledger")
-    kill_again_and_again(product, load)
+    recovery = kill_again_and_again(product, load)
     told = load.told()
     # somebody was told something
     assert len(told) > N_KILLS * BETWEEN_KILLS
@@ -162,7 +169,9 @@ def test_a_killed_postgres_loses_nothing_that_was_acknowledged(
     assert n_lost > 0
     row.tell(
         f"Postgres killed {N_KILLS} times",
-        load=f"{len(told):,} acknowledged",
+        load=f"{len(told):,} acknowledged over {N_SENDERS} connections",
+        losses=lost(product, told),
+        recovery_seconds=recovery,
         control=f"synchronous_commit off: {n_lost:,} of {len(careless.told()):,} lost",
     )
 
@@ -187,4 +196,5 @@ def test_a_redis_that_hangs_costs_no_event_and_next_to_no_time(
     row.tell(
         f"Redis stopped for {HUNG_SECONDS} s",
         load=f"{len(took):,} acknowledged, p99 {p99 * 1000:.0f} ms, banner after {seen_after:.1f} s",
+        losses=lost(product, load.told()),
     )
