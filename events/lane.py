@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID, uuid4
 
@@ -49,6 +50,7 @@ _OF_EACH_ANSWER = frozenset(
         b"idempotent-replayed",
     }
 )
+_NAME = itemgetter(0)
 PLAIN_BYTES = 200  # from there on Django packs an answer, with headers that say so
 _CORRELATION = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -141,6 +143,7 @@ class Lane:
                 mine.append(header)
         if not length.isdigit() or not 0 < int(length) <= MOST_BYTES:
             return None
+        mine.sort(key=_NAME)  # in which order names come says nothing; of one name it does, and stays
         return (scope["scheme"], scope["path"], scope.get("root_path", ""), *map(tuple, mine))
 
     def _is_to_be_seen_again(self, known: Known) -> bool:

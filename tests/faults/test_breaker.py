@@ -38,7 +38,7 @@ pytestmark = pytest.mark.faults
 
 N_WORKERS = sized(small=6, full=50)
 PROBES = 3
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0  # fifty workers start beside whatever else the machine does
 DOOR = 4711  # the advisory lock behind which the workers gather
 N_RUNS = 2 * N_WORKERS
 # A worker waits at the door, and takes two actions: who is held up elsewhere leaves its permit to others.
