@@ -105,7 +105,7 @@ def _store(
             for submission, workflow in zip(submissions, workflows, strict=True)
         ]
         created = _insert([row for row in rows if row])
-        keys = _keys(tenant_id, [row for row in rows if row and UUID(row["id"]) not in created])
+        keys = _keys(tenant_id, [row for row in rows if row and row["id"] not in created])
         verdicts = [
             _verdict(row, submission, created, keys)
             for row, submission in zip(rows, submissions, strict=True)
@@ -115,7 +115,7 @@ def _store(
         if dry_run:
             transaction.set_rollback(True)
         elif created:
-            transaction.on_commit(lambda: tell_stored(created))
+            transaction.on_commit(lambda: tell_stored(created.values()))
     failpoint("ingest.after_commit")
     if tracing.is_on() and not dry_run:
         for verdict in verdicts:
@@ -137,15 +137,16 @@ def trace(tenant_id: UUID, status: str, event_id: UUID | None, correlation_id: s
 
 def tell_stored(event_ids: Iterable[UUID]) -> None:
     """Nudge whoever digests, once these are committed."""
-    events_stored.send(None, event_ids=sorted(event_ids))
+    events_stored.send(None, event_ids=list(event_ids))
 
 
-def _insert(rows: list[dict[str, Any]]) -> set[UUID]:
+def _insert(rows: list[dict[str, Any]]) -> dict[str, UUID]:
+    """The ids that were new, by how their rows spell them."""
     if not rows:
-        return set()
+        return {}
     with connection.cursor() as cursor:
         cursor.execute(_STORE, [json.dumps(rows, ensure_ascii=False)])
-        return {row[0] for row in cursor.fetchall()}
+        return {str(row[0]): row[0] for row in cursor.fetchall()}
 
 
 def row_of(
@@ -184,18 +185,14 @@ def _keys(tenant_id: UUID, rows: list[dict[str, Any]]) -> dict[str, tuple[Any, .
 def _verdict(
     row: Mapping[str, Any] | None,
     submission: Submission,
-    created: set[UUID],
+    created: Mapping[str, UUID],
     keys: Mapping[str, tuple[Any, ...]],
 ) -> Verdict:
     if row is None:
         return Verdict("rejected", None, error="unknown_workflow")
-    if UUID(row["id"]) in created:
-        return Verdict(
-            "accepted",
-            UUID(row["id"]),
-            submission.correlation_id,
-            submission.event.warnings,
-        )
+    if row["id"] in created:
+        event = submission.event
+        return Verdict("accepted", created[row["id"]], submission.correlation_id, event.warnings)
     event_id, digests, correlation_id, warnings = keys[row["key_hash"]]
     digests = json.loads(digests) if isinstance(digests, str) else digests
     warnings = json.loads(warnings) if isinstance(warnings, str) else warnings

@@ -143,7 +143,9 @@ class Lane:
                 mine.append(header)
         if not length.isdigit() or not 0 < int(length) <= MOST_BYTES:
             return None
-        mine.sort(key=_NAME)  # in which order names come says nothing; of one name it does, and stays
+        mine.sort(
+            key=_NAME
+        )  # in which order names come says nothing; of one name it does, and stays
         return (scope["scheme"], scope["path"], scope.get("root_path", ""), *map(tuple, mine))
 
     def _is_to_be_seen_again(self, known: Known) -> bool:
