@@ -72,7 +72,7 @@ class Seen:
     at: datetime | None = None
     since: float = 0.0
 
-    def now(self) -> datetime:
+    def moment(self) -> datetime:
         """The database's time, as far as our clock can tell how much has passed."""
         assert self.at is not None
         return self.at + timedelta(seconds=time.monotonic() - self.since)
@@ -103,7 +103,7 @@ async def store(
     """What became of each, committed; None: not ours to judge, and nothing of it is stored or counted."""
     for _ in range(TRIES):
         await _look(connection, arrivals, seen)
-        rows = [_row(one, now=seen.now()) if seen.state(one) else None for one in arrivals]
+        rows = [_row(one, now=seen.moment()) if seen.state(one) else None for one in arrivals]
         landings = await _take_in(connection, arrivals, rows, seen) if any(rows) else {}
         if landings is not None:
             break
@@ -169,7 +169,7 @@ async def _take_in(
     failpoint("ingest.before_commit")
     cursor = connection.cursor()
     with metrics.timed(metrics.DATABASE_SECONDS):
-        await cursor.execute(_TAKE_IN, [seen.now(), _json(senders), _json(given)])
+        await cursor.execute(_TAKE_IN, [seen.moment(), _json(senders), _json(given)])
     failpoint("ingest.after_commit")
     correlations = {fields["id"]: fields["correlation_id"] for fields in given}
     found = await cursor.fetchall()
