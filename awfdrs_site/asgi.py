@@ -2,9 +2,7 @@
 
 import json
 import os
-import re
 from typing import cast
-from uuid import uuid4
 
 import django
 
@@ -22,7 +20,7 @@ from awfdrs_site.incoming_traces import IncomingTraces  # noqa: E402
 from awfdrs_site.lib import bodies, tracing  # noqa: E402
 from awfdrs_site.lib.api_errors import MEDIA_TYPE  # noqa: E402
 from awfdrs_site.lib.asgi_types import Application, Message, Receive, Scope, Send  # noqa: E402
-from awfdrs_site.lib.correlation import HEADER  # noqa: E402
+from awfdrs_site.lib.correlation import HEADER, accepted  # noqa: E402
 from awfdrs_site.lib.problems import Problem, as_dict  # noqa: E402
 from awfdrs_site.routing import websocket_urlpatterns  # noqa: E402
 from events.lane import Lane  # noqa: E402
@@ -33,7 +31,6 @@ tracing.start()
 
 
 EVENT_PATH, BATCH_PATH = "/api/v1/events", "/api/v1/events/batch"
-_CORRELATION = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 class BodyTooLarge(Exception):
@@ -101,8 +98,7 @@ def _counting(receive: Receive, limit: int) -> Receive:
 
 
 async def _refuse(scope: Scope, headers: dict[bytes, bytes], limit: int, send: Send) -> None:
-    given = headers.get(HEADER.lower().encode(), b"")
-    correlation_id = given.decode() if _CORRELATION.fullmatch(given) else str(uuid4())
+    correlation_id = accepted(headers.get(HEADER.lower().encode(), b"").decode("latin-1"))
     problem = Problem("too_large", f"At most {limit} bytes are read here.")
     body = as_dict(problem, instance=scope["path"][:500], correlation_id=correlation_id)
     answer = [

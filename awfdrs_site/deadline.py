@@ -4,21 +4,18 @@ A hung Postgres keeps its connections open, so no timeout of the network fires; 
 """
 
 import asyncio
-import re
 from io import BytesIO
-from uuid import uuid4
 
 from django.core.handlers.asgi import ASGIRequest
 
 from awfdrs_site import health
 from awfdrs_site.lib import api_errors
 from awfdrs_site.lib.asgi_types import Application, Message, Receive, Scope, Send
-from awfdrs_site.lib.correlation import HEADER
+from awfdrs_site.lib.correlation import HEADER, accepted
 from awfdrs_site.lib.problems import Problem
 
 LATE_SECONDS = 3.5  # with the question to the database an answer comes within 5 s
 ASK_SECONDS = 1.0
-_CORRELATION = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class Deadline:
@@ -63,7 +60,7 @@ class _Answer:
             return
         self._is_refused = True
         request = ASGIRequest(scope, BytesIO())
-        request.correlation_id = _correlation_id(request)  # type: ignore[attr-defined]
+        request.correlation_id = accepted(request.headers.get(HEADER, ""))  # type: ignore[attr-defined]
         problem = Problem("unavailable", "The database does not answer.", retry_after=1)
         answer = api_errors.bad_request(request, problem)  # a page for people, JSON for programs
         answer[HEADER] = request.correlation_id  # type: ignore[attr-defined]
@@ -72,11 +69,6 @@ class _Answer:
             {"type": "http.response.start", "status": answer.status_code, "headers": headers}
         )
         await self._send({"type": "http.response.body", "body": answer.content})
-
-
-def _correlation_id(request: ASGIRequest) -> str:
-    given = request.headers.get(HEADER, "")
-    return given if _CORRELATION.fullmatch(given) else str(uuid4())
 
 
 async def database_answers() -> bool:

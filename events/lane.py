@@ -5,18 +5,16 @@ answered them with, and hands on untouched whatever it would not accept: it refu
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
-from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.urls import resolve
 
-from awfdrs_site.lib import metrics, tracing
+from awfdrs_site.lib import correlation, metrics, tracing
 from awfdrs_site.lib.asgi_types import Application, Message, Receive, Scope, Send
 from events import backlog, ingest, lane_body, rate
 from events.lane_group import Group, Hung
@@ -52,7 +50,6 @@ _OF_EACH_ANSWER = frozenset(
 )
 _NAME = itemgetter(0)
 PLAIN_BYTES = 200  # from there on Django packs an answer, with headers that say so
-_CORRELATION = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 @dataclass(slots=True)
@@ -182,8 +179,8 @@ class Lane:
             _give_back(known.caller)
             return None
         if tracing.is_on():
-            tenant_id, event_id = known.caller.tenant.id, UUID(landing.event_id)
-            ingest.trace(tenant_id, landing.status, event_id, landing.correlation_id)
+            tenant_id = known.caller.tenant.id
+            ingest.trace(tenant_id, landing.status, landing.event_id, landing.correlation_id)
         return _answer(known, landing, correlation_id, taken)
 
     def _learning(self, profile: Profile, scope: Scope, send: Send) -> Send:
@@ -241,8 +238,8 @@ def _again(messages: list[Message], receive: Receive) -> Receive:
 def _correlation_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-correlation-id":
-            return value.decode() if _CORRELATION.fullmatch(value) else str(uuid4())
-    return str(uuid4())
+            return correlation.accepted(value.decode("latin-1"))
+    return correlation.accepted("")
 
 
 async def _take(caller: Caller) -> Taken:

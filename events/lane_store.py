@@ -54,7 +54,7 @@ class Landing:
     """It is committed: by us just now, or before."""
 
     status: Literal["accepted", "replayed"]
-    event_id: str
+    event_id: UUID
     correlation_id: str
 
 
@@ -109,7 +109,7 @@ async def store(
             break
     known = landings or {}
     found = [known.get(row.fields["id"]) if row else None for row in rows]
-    fresh = [UUID(one.event_id) for one in found if one and one.status == "accepted"]
+    fresh = [one.event_id for one in found if one and one.status == "accepted"]
     if fresh:
         ingest.tell_stored(fresh)
     _measure(arrivals, rows, found)
@@ -182,7 +182,7 @@ async def _take_in(
             continue
         own = str(own_id)
         status: Literal["accepted", "replayed"] = "accepted" if is_new else "replayed"
-        landings[own] = Landing(status, str(event_id), correlation_id or correlations[own])
+        landings[own] = Landing(status, event_id, correlation_id or correlations[own])
     return None if found and not landings else landings
 
 

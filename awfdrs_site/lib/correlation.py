@@ -12,6 +12,11 @@ HEADER = "X-Correlation-ID"
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
+def accepted(given: str) -> str:
+    """What a sender named its request, or a new id where that is none."""
+    return given if _ACCEPTED.fullmatch(given) else str(uuid4())
+
+
 def current() -> str:
     """The correlation id of the work under way, or a new one."""
     known = structlog.contextvars.get_contextvars().get("correlation_id")
@@ -32,8 +37,7 @@ class CorrelationMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get(HEADER, "")
-        request.correlation_id = given if _ACCEPTED.fullmatch(given) else str(uuid4())  # type: ignore[attr-defined]
+        request.correlation_id = accepted(request.headers.get(HEADER, ""))  # type: ignore[attr-defined]
         with correlated(request.correlation_id):  # type: ignore[attr-defined]
             response = self.get_response(request)
         response[HEADER] = request.correlation_id  # type: ignore[attr-defined]
