@@ -109,11 +109,12 @@ def _add_reading(verbs: Any) -> None:
 
 def _with_client(verb: Callable[[argparse.Namespace, Client, Say], int]) -> Verb:
     def called(options: argparse.Namespace, say: Say) -> int:
-        # One command, one try: what must wait is sent by the next one, or by `awfdrs drain`.
-        spool = getattr(options, "spool", None)
-        with Client(options.url, _needed(options), spool=spool, background=False) as client:
-            if not client.spool.is_empty and verb is not sending.drain:
-                with suppress(Away, Denied):
+        # One command, one try: what must wait is sent by the next one, or by `awfdrs drain`. What `run`
+        # runs does not wait for what waits: that goes out beside it.
+        spool, beside = getattr(options, "spool", None), verb is wrap.run
+        with Client(options.url, _needed(options), spool=spool, background=beside) as client:
+            if verb is sending.send and not client.spool.is_empty:
+                with suppress(Away, Denied, OSError):
                     client.drain()
             return verb(options, client, say)
 

@@ -7,13 +7,14 @@ import os
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .http import ABOUT_THE_EVENT, LINES, Answer, Away, Denied, Http, Refused
+from .http import ABOUT_THE_EVENT, LINES, NOT_ALLOWED, Answer, Away, Denied, Http, Refused
 from .spool import Event, Spool
 
 FIRST_WAIT_SECONDS = 1.0
@@ -41,8 +42,14 @@ def spool_directory(url: str, key: str) -> Path:
 def spool_base() -> Path:
     if "AWFDRS_SPOOL" in os.environ:
         return Path(os.environ["AWFDRS_SPOOL"])
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "awfdrs"
+    return Path(os.environ.get("XDG_STATE_HOME") or _home() / ".local" / "state") / "awfdrs"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a user that nobody named, as in containers
+        return Path("/")
 
 
 class Client:
@@ -63,11 +70,15 @@ class Client:
         self.http = Http(url, key, timeout=timeout)
         self.spool = Spool(Path(spool) if spool else spool_directory(url, key))
         self._background = background
+        self._begin()
+        if not self.spool.is_empty:
+            self._drain_soon()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
         self._closing = threading.Event()
         self._starting = threading.Lock()
         self._drainer: threading.Thread | None = None
-        if not self.spool.is_empty:
-            self._drain_soon()
 
     def send(
         self,
@@ -102,7 +113,8 @@ class Client:
         except Away:
             return self._keep(event)
         except Refused as refusal:
-            self._put_aside(event, refusal)
+            with suppress(OSError):  # no room to put it aside: the caller learns why all the same
+                self._put_aside(event, refusal)
             raise
         return _sent(event, answer)
 
@@ -139,15 +151,27 @@ class Client:
             answer = self.http.call("POST", "events/batch", lines, content_type=LINES)
         except Refused:
             return self._one_by_one(events)  # something in it spoils the whole
-        return self._judge(events, _results(answer, len(events)))
+        except Away as away:
+            if away.left and away.left < len(events):
+                return self._hand_over(events[: away.left])
+            raise
+        return self._judge(events, results_of(answer, len(events)))
 
     def _one_by_one(self, events: list[Event]) -> int:
-        for event in events:
+        for index, event in enumerate(events):
             try:
-                self.http.call("POST", "events", encoded(event))
-            except Refused as refusal:
-                self._put_aside(event, refusal)
+                self._hand_over_one(event)
+            except (Away, Denied):
+                if index:
+                    return index  # done with: what was put aside is not put aside again
+                raise
         return len(events)
+
+    def _hand_over_one(self, event: Event) -> None:
+        try:
+            self.http.call("POST", "events", encoded(event))
+        except Refused as refusal:
+            self._put_aside(event, refusal)
 
     def _judge(self, events: list[Event], results: list[dict[str, Any]]) -> int:
         for index, (event, result) in enumerate(zip(events, results, strict=True)):
@@ -155,6 +179,8 @@ class Client:
                 continue
             problem = result["error"]
             if problem.get("status") not in ABOUT_THE_EVENT:
+                if not index and problem.get("status") in NOT_ALLOWED:
+                    raise Denied(problem)
                 return index  # not now; those after it are replays then
             self.spool.refuse(event, problem)
         return len(events)
@@ -166,11 +192,13 @@ class Client:
         self.spool.refuse(event, refusal.problem)
 
     def _drain_soon(self) -> None:
-        """One thread drains; after a fork the child has none and starts its own."""
+        """One thread drains."""
+        if self._process != os.getpid():
+            self._begin()  # forked: that thread is not here, and may have held our lock
         if not self._background or self._closing.is_set():
             return
         with self._starting:
-            if self._drainer is None or not self._drainer.is_alive():  # dead after a fork
+            if self._drainer is None or not self._drainer.is_alive():
                 self._drainer = threading.Thread(
                     target=self._drain_until_empty, name="awfdrs-drain", daemon=True
                 )
@@ -227,7 +255,7 @@ def _sent(event: Event, answer: Answer) -> Sent:
     )
 
 
-def _results(answer: Answer, wanted: int) -> list[dict[str, Any]]:
+def results_of(answer: Answer, wanted: int) -> list[dict[str, Any]]:
     results = answer.body.get("results") if isinstance(answer.body, dict) else None
     if not isinstance(results, list) or len(results) != wanted:
         raise Denied({"title": "What answers there is not AWFDRS: is the URL right?"})

@@ -86,6 +86,7 @@ def _may_send(http: Http, key: str) -> Finding:
 def _spool(directory: Path) -> Iterator[Finding]:
     try:
         spool = Spool(directory)
+        spool.check()
         waiting = spool.count()
     except OSError as error:
         cure = "Name a directory that can be written in AWFDRS_SPOOL."

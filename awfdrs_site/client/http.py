@@ -1,8 +1,10 @@
 """The only place of the client that speaks HTTP, and that says what an answer means for the caller."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from http.client import HTTPException, HTTPMessage
 from types import MappingProxyType
 from typing import IO, Any
@@ -14,16 +16,23 @@ JSON = "application/json"
 LINES = "application/x-ndjson"
 # About the event itself: sending it again would be refused again.
 ABOUT_THE_EVENT = frozenset({400, 413, 422})
-LATER = frozenset({408, 425, 429})
+NOT_ALLOWED = frozenset({401, 403})
+LIMITED = 429
+LATER = frozenset({408, 425, LIMITED})
+LONGEST_SECONDS = 3600.0  # whatever an answer asks for
+_LEFT = re.compile(r";\s*r=(\d{1,9})\b")  # RateLimit: "default";r=12;t=1
 ANSWER_BYTES = 64 * 1024 * 1024
 
 
 class Away(Exception):
     """Nobody answered, or not now; the same call may work later."""
 
-    def __init__(self, why: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, why: str, *, retry_after: float | None = None, left: int | None = None
+    ) -> None:
+        """`left` where it is a limit that says no: so many events it would let in all the same."""
         super().__init__(why)
-        self.retry_after = retry_after
+        self.retry_after, self.left = retry_after, left
 
 
 @dataclass(frozen=True)
@@ -109,8 +118,9 @@ def _said_no(refusal: HTTPError) -> Exception:
     status = refusal.code
     if status >= 500 or status in LATER:
         after = refusal.headers.get("Retry-After", "")
-        seconds = float(after) if after.isdecimal() else None
-        return Away(f"AWFDRS answers {status}: later.", retry_after=seconds)
+        seconds = min(float(after), LONGEST_SECONDS) if after.isdecimal() else None
+        left = _left(refusal.headers) if status == LIMITED else None
+        return Away(f"AWFDRS answers {status}: later.", retry_after=seconds, left=left)
     try:
         problem = _read(refusal)
     except (Away, OSError, HTTPException):
@@ -121,7 +131,12 @@ def _said_no(refusal: HTTPError) -> Exception:
             {"status": status, "title": f"{status}, and not from AWFDRS: is the URL right?"}
         )
     problem = {**problem, "status": status}
-    return Refused(problem) if status not in (401, 403) else Denied(problem)
+    return Denied(problem) if status in NOT_ALLOWED else Refused(problem)
+
+
+def _left(headers: Message) -> int:
+    found = _LEFT.search(headers.get("RateLimit", ""))
+    return int(found[1]) if found else 0
 
 
 def _read(answer: IO[bytes]) -> Any:

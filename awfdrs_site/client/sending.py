@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .client import Client, encoded
-from .http import LINES, Http
+from .client import Client, encoded, results_of
+from .http import LINES, Away, Http
 from .saying import DONE, NO, Say, row
 from .spool import Event
 
@@ -58,15 +58,33 @@ def replay(options: argparse.Namespace, http: Http, say: Say) -> int:
     """Twice the same file is once the same events: each line has one key, its own or one made of it."""
     counts: Counter[str] = Counter()
     for lines in _chunks(options.file):
-        body = b"\n".join(encoded(event) for _, event in lines)
-        answer = http.call("POST", "events/batch", body, content_type=LINES)
-        for (number, _), result in zip(lines, answer.body["results"], strict=True):
-            counts[result["status"]] += 1
-            if result["status"] == "rejected":
-                say.note(f"line {number}: {_why(result['error'])}")
+        while lines:
+            results = _posted(http, [event for _, event in lines], say)
+            for (number, _), result in zip(lines, results, strict=False):
+                counts[result["status"]] += 1
+                if result["status"] == "rejected":
+                    say.note(f"line {number}: {_why(result['error'])}")
+            lines = lines[len(results) :]
     said = {name: counts[name] for name in ("accepted", "replayed", "rejected")}
     say.value(said, ", ".join(f"{count} {name}" for name, count in said.items()))
     return NO if counts["rejected"] else DONE
+
+
+def _posted(http: Http, events: list[Event], say: Say) -> list[dict[str, Any]]:
+    """What became of the first of these, as many as the key's limit lets in; waits where that is none."""
+    while True:
+        try:
+            body = b"\n".join(encoded(event) for event in events)
+            answer = http.call("POST", "events/batch", body, content_type=LINES)
+            return results_of(answer, len(events))
+        except Away as away:
+            if away.left is None:
+                raise
+            if 0 < away.left < len(events):
+                events = events[: away.left]
+            else:
+                say.note(f"{away} Waiting {away.retry_after or 1:.0f} s.")
+                time.sleep(away.retry_after or 1)
 
 
 def tail(options: argparse.Namespace, http: Http, say: Say) -> int:

@@ -6,6 +6,7 @@ holds one lock, whoever drains another. Where draining stands is a hint: when it
 sent is sent again under the same idempotency keys, and AWFDRS knows it.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -14,14 +15,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 SEGMENT_BYTES = 1024 * 1024
 MOST_BYTES = 256 * 1024 * 1024
 BATCH_LINES = 200
 BATCH_BYTES = 4 * 1024 * 1024  # a batch may have 5 MiB
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NAMES = "[0-9]" * 12 + ".segment"
 
 Event = dict[str, Any]
+Place = tuple[int, int]  # a segment, and how many bytes of it are done with
 
 
 class SpoolFull(Exception):
@@ -48,7 +52,6 @@ class Spool:
     ) -> None:
         self.directory = directory
         self._most_bytes, self._segment_bytes = most_bytes, segment_bytes
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property
     def refused_path(self) -> Path:
@@ -56,21 +59,38 @@ class Spool:
 
     @property
     def is_empty(self) -> bool:
-        return not self._segments()
+        """Also where nothing can be read: whoever has no disk for it may send all the same."""
+        try:
+            return not self._segments()
+        except OSError:
+            return True
+
+    def check(self) -> None:
+        """Raises OSError where nothing could be kept."""
+        with self._locked("append"):
+            return
 
     def count(self) -> int:
         """How many events wait."""
-        total, (current, offset) = 0, self._position()
+        total, at = 0, self._position()
         for number in self._segments():
-            start = offset if number == current else 0
-            with suppress(FileNotFoundError):  # handed over meanwhile
-                total += self._path(number).read_bytes()[start:].count(b"\n")
+            with suppress(FileNotFoundError), self._path(number).open("rb") as file:
+                file.seek(_begin(file, number, at))
+                total += file.read().count(b"\n")
         return total
 
     def append(self, event: Event) -> None:
         """Keep it: on disk when this returns. Raises SpoolFull."""
         text = json.dumps(event, separators=(",", ":"), allow_nan=False)
         line = b"%08x %s\n" % (zlib.crc32(text.encode()), text.encode())
+        try:
+            self._add(line)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise SpoolFull(f"The disk of {self.directory} is full.") from error
+
+    def _add(self, line: bytes) -> None:
         with self._locked("append"):
             numbers = self._segments()
             used = sum(self._path(number).stat().st_size for number in numbers)
@@ -80,7 +100,7 @@ class Spool:
             self._write(self._path(number), line, is_new=number not in numbers)
 
     def drain(self, send: Callable[[list[Event]], int]) -> int | None:
-        """Hand over what waits, in order, until nothing is left or `send` says fewer than it got.
+        """Hand over what waits, in order, until nothing is left or `send` is done with none of it.
 
         `send` returns how many of the events, from the first, are done with; what it raises ends
         the draining. Returns how many that were, None when somebody else is draining.
@@ -89,25 +109,26 @@ class Spool:
         with self._locked("drain", wait=False) as is_mine:
             if not is_mine:
                 return None
+            at = self._position()
             while (number := next(iter(self._segments()), None)) is not None:
-                waiting = self._read(number)
+                waiting = self._read(number, at)
                 done = send(waiting.events) if waiting.events else 0
                 total += done
                 if done:
-                    self._move(number, waiting.ends[done - 1])
-                if done < len(waiting.events):
+                    at = self._move(number, waiting.ends[done - 1])
+                elif waiting.events:
                     break
-                if not waiting.events:
-                    self._pass(number, waiting)
+                else:
+                    at = self._pass(number, waiting)
         return total
 
-    def _pass(self, number: int, waiting: Waiting) -> None:
+    def _pass(self, number: int, waiting: Waiting) -> Place:
         """What follows is a damaged line, or the end of this segment."""
         if waiting.damaged:
             self.refuse({"damaged": waiting.damaged}, {"code": "damaged_line"})
-            self._move(number, waiting.end)
-        else:
-            self._remove(number, waiting.end)
+            return self._move(number, waiting.end)
+        self._remove(number, waiting.end)
+        return number, waiting.end
 
     def refuse(self, event: Event, problem: dict[str, Any]) -> None:
         """Put it aside with the reason; `awfdrs replay` reads this file."""
@@ -118,13 +139,12 @@ class Spool:
                 path.replace(path.with_suffix(".old.ndjson"))
             self._write(path, line, is_new=not path.exists())
 
-    def _read(self, number: int) -> Waiting:
+    def _read(self, number: int, at: Place) -> Waiting:
         """The next lines of this segment; a line still being written is not there yet."""
-        current, offset = self._position()
-        begin = position = offset if number == current else 0
         events: list[Event] = []
         ends: list[int] = []
         with self._path(number).open("rb") as file:
+            begin = position = _begin(file, number, at)
             file.seek(begin)
             for line in file:
                 is_large = bool(events) and position + len(line) - begin > BATCH_BYTES
@@ -187,23 +207,26 @@ class Spool:
             file.truncate(file.read().rfind(b"\n") + 1)
             os.fsync(file.fileno())
 
-    def _position(self) -> tuple[int, int]:
+    def _position(self) -> Place:
         try:
             number, offset = (self.directory / "position").read_text().split()
             return int(number), int(offset)
         except (FileNotFoundError, ValueError):
             return 0, 0
 
-    def _move(self, number: int, offset: int) -> None:
+    def _move(self, number: int, offset: int) -> Place:
+        """Kept where that works: on a full disk it is draining that makes room again."""
         fresh = self.directory / "position.new"
-        with fresh.open("w") as file:
-            file.write(f"{number} {offset}")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.directory / "position")
+        with suppress(OSError):
+            with fresh.open("w") as file:
+                file.write(f"{number} {offset}")
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self.directory / "position")
+        return number, offset
 
     def _segments(self) -> list[int]:
-        return sorted(int(path.stem) for path in self.directory.glob("*.segment"))
+        return sorted(int(path.stem) for path in self.directory.glob(_NAMES))
 
     def _path(self, number: int) -> Path:
         return self.directory / f"{number:012d}.segment"
@@ -218,6 +241,7 @@ class Spool:
     @contextmanager
     def _locked(self, name: str, *, wait: bool = True) -> Iterator[bool]:
         """A lock of its own for every caller: it keeps threads out as well as processes."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(self.directory / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
@@ -227,7 +251,18 @@ class Spool:
             else:
                 yield True
         finally:
+            # A process that was forked meanwhile has this file open too: closing ours would not unlock it.
+            fcntl.flock(file, fcntl.LOCK_UN)
             os.close(file)
+
+
+def _begin(file: IO[bytes], number: int, at: Place) -> int:
+    """Where to go on in this segment: from its start where what was noted is not the end of a line."""
+    current, offset = at
+    if number != current or not 0 < offset <= file.seek(0, os.SEEK_END):
+        return 0
+    file.seek(offset - 1)
+    return offset if file.read(1) == b"\n" else 0
 
 
 def _write_all(file: int, line: bytes) -> None:

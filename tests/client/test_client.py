@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from awfdrs_site.client import Away, Client, Denied, Refused, SpoolFull
+from awfdrs_site.lib import clock, rfc3339
 from tenants.models import Tenant
 from tenants.states import Scope
 from tests.cast import key_of, stored
@@ -94,6 +96,55 @@ def test_a_key_that_may_not_send_loses_nothing(
     with pytest.raises(Denied):
         reader.drain()
     assert client.drain() == 1
+
+
+def test_an_event_of_another_tenant_holds_up_what_follows_and_says_why(
+    client: Client, away: Client, acme: Tenant
+) -> None:
+    away.send("payment.failed", run_id="before")
+    body = {"workflow": "checkout", "event_type": "payment.failed", "idempotency_key": "theirs"}
+    away.deliver({**body, "tenant_id": str(uuid4()), "occurred_at": rfc3339.format(clock.read())})
+    away.send("payment.failed", run_id="after")
+    with pytest.raises(Denied) as denial:
+        client.drain()
+    assert denial.value.code == "tenant_mismatch"
+    assert client.spool.count() == 2
+    assert "before" in {event.run_ref for event in stored(acme)}
+
+
+def test_what_is_more_than_a_key_may_send_at_once_goes_out_in_parts(
+    away: Client, acme: Tenant, api_origin: str
+) -> None:
+    key = key_of(acme, rate_per_second=0.01, burst=3)
+    client = Client(api_origin, key, spool=away.spool.directory, background=False)
+    for n in range(8):
+        away.send("payment.failed", run_id=f"order-{n}")
+    with pytest.raises(Away) as limited:
+        client.drain()
+    assert limited.value.retry_after
+    assert client.spool.count() == 5
+    assert [event.run_ref for event in stored(acme)] == ["order-0", "order-1", "order-2"]
+
+
+def test_where_nothing_can_be_kept_it_sends_all_the_same(
+    api_origin: str, key: str, tmp_path: Path, acme: Tenant
+) -> None:
+    (tmp_path / "file").write_text("")
+    client = Client(api_origin, key, workflow="checkout", spool=tmp_path / "file" / "spool")
+    assert client.send("payment.failed").status == "accepted"
+    with pytest.raises(Refused):
+        client.send("No type")
+    client.http.url = NOWHERE
+    with pytest.raises(OSError, match="file"):
+        client.send("payment.failed")
+
+
+def test_a_forked_process_does_not_wait_for_a_thread_that_it_does_not_have(away: Client) -> None:
+    child = Client(NOWHERE, "awf_a_b", workflow="checkout", spool=away.spool.directory)
+    with child._starting:  # as the parent's thread may hold it in the moment of the fork
+        child._process = 0
+        assert child.send("payment.failed").status == "spooled"
+    child.close(wait_seconds=30)
 
 
 def test_an_address_that_is_not_awfdrs_refuses_no_event(

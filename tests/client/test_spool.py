@@ -1,5 +1,7 @@
 """Events on disk: kept when `append` returns, handed over in order, bounded, whole after a crash."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -38,7 +40,8 @@ def test_it_hands_over_in_order_across_segments_and_leaves_nothing(spool: Spool)
 def test_what_was_not_done_is_handed_over_again_and_what_was_is_not(spool: Spool) -> None:
     for n in range(5):
         spool.append({"n": n})
-    assert spool.drain(lambda events: 2) == 2
+    answers = iter([2, 0])
+    assert spool.drain(lambda events: next(answers)) == 2
     assert spool.count() == 3
     with pytest.raises(ConnectionError):
         spool.drain(unreachable)
@@ -52,9 +55,88 @@ def unreachable(events: list[dict[str, Any]]) -> int:
 def test_where_draining_stood_may_be_lost_and_no_event_is(spool: Spool) -> None:
     for n in range(3):
         spool.append({"n": n})
-    spool.drain(lambda events: 1)
+    answers = iter([1, 0])
+    spool.drain(lambda events: next(answers))
     (spool.directory / "position").unlink()
     assert drained(spool) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("noted", [b"1 7", b"1 9999", b"1 -3", b"9 99", b"\xff\x00", b""])
+def test_where_draining_stood_may_be_damaged_and_no_event_is_lost(
+    spool: Spool, noted: bytes
+) -> None:
+    for n in range(3):
+        spool.append({"n": n})
+    (spool.directory / "position").write_bytes(noted)
+    assert spool.count() == 3
+    assert drained(spool) == [0, 1, 2]
+
+
+def test_files_of_others_in_its_directory_are_let_be(spool: Spool) -> None:
+    spool.append({"n": 0})
+    (spool.directory / "old.segment").write_text("mine")
+    assert drained(spool) == [0]
+    assert spool.is_empty
+
+
+def test_a_full_disk_is_told_and_damages_nothing(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.append({"n": 0})
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", no_room)
+        with pytest.raises(SpoolFull, match="disk"):
+            spool.append({"n": 1})
+    spool.append({"n": 2})
+    assert drained(spool) == [0, 2]
+
+
+def no_room(_: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_does_not_hold_up_draining_which_makes_room(spool: Spool) -> None:
+    for n in range(10):
+        spool.append({"n": n})
+    (spool.directory / "position.new").mkdir()  # so where it stands cannot be noted
+    found: list[int] = []
+    spool.drain(lambda events: found.append(events[0]["n"]) or 1)  # type: ignore[func-returns-value]
+    assert found == list(range(10))
+    assert spool.is_empty
+
+
+def test_a_process_that_was_forked_meanwhile_locks_nobody_out(spool: Spool) -> None:
+    spool.append({"n": 0})
+    until_told, tell = os.pipe()
+    child = 0
+
+    def fork(events: list[dict[str, Any]]) -> int:
+        nonlocal child
+        child = os.fork()
+        if child == 0:  # it holds every file open that was open here
+            os.close(tell)
+            os.read(until_told, 1)
+            os._exit(0)
+        return len(events)
+
+    try:
+        spool.drain(fork)
+        spool.append({"n": 1})
+        assert drained(spool) == [1]
+    finally:
+        os.close(tell)
+        os.close(until_told)
+        os.waitpid(child, 0)
+
+
+def test_without_a_place_on_disk_nothing_waits_and_nothing_can_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    spool = Spool(tmp_path / "file" / "spool")
+    assert spool.is_empty
+    with pytest.raises(OSError, match="file"):
+        spool.append({"n": 0})
+    with pytest.raises(OSError, match="file"):
+        spool.check()
 
 
 def test_a_line_torn_by_a_crash_is_cut_off_and_those_before_it_are_whole(spool: Spool) -> None:
