@@ -7,15 +7,36 @@ from typing import Any
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from awfdrs_site.doctor_findings import BROKEN, WARNING, Finding, found
+from awfdrs_site import health
+from awfdrs_site.doctor_findings import BROKEN, WARNING, Finding, found, told
 from events.partitions import DAYS_AHEAD
 
 OLDEST_POSTGRES = 150000
 SKEW_SECONDS = 2.0
+CROWDED = 0.8
+_FEWER = (
+    "Raise max_connections, lower DATABASE_POOL_SIZE, or put PgBouncer in transaction mode between."
+)
+# What the server says, and what that calls for; the first that fits.
+_CURES = {
+    "too many c": _FEWER,
+    "connection slots": _FEWER,
+    "password authentication": "Correct the login or its password in DATABASE_URL.",
+    "no password supplied": "Put the login's password into DATABASE_URL.",
+    "pg_hba.conf": "Let this login in from this address, in the server's pg_hba.conf.",
+    'database "': "Make the database that DATABASE_URL names, or correct the name; then run manage.py migrate.",
+    "resolve host": "Correct the host in DATABASE_URL, or mend the name service of this machine.",
+}
+_SEE_IT = "See that the server runs, that DATABASE_URL names it, and that it lets this machine in."
 
 _SERVER = """
 select current_setting('server_version_num')::int, current_setting('server_version'),
-       current_setting('fsync') || current_setting('full_page_writes') || current_setting('synchronous_commit')
+       current_setting('fsync') || current_setting('full_page_writes') || current_setting('synchronous_commit'),
+       current_setting('transaction_read_only') = 'on'
+"""
+_CONNECTIONS = """
+select count(*), current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+from pg_stat_activity where backend_type = 'client backend'
 """
 _LOGIN = """
 select rolname::text, rolsuper or rolbypassrls,
@@ -43,13 +64,41 @@ select min(last_day) from (
 
 
 def answers() -> Finding:
-    number, version, durability = _one(_SERVER)
+    number, version, durability, is_read_only = _one(_SERVER)
     if number < OLDEST_POSTGRES:
         return Finding(BROKEN, f"PostgreSQL {version} is too old.", "Upgrade it to 15 or newer.")
+    if is_read_only:
+        return Finding(
+            BROKEN,
+            f"PostgreSQL {version} takes no writes: a standby, or default_transaction_read_only is on.",
+            "Point DATABASE_URL at the primary; if it is the primary, see why it was made read-only: its disk?",
+        )
     return found(
         is_well="off" not in durability,
         says=f"PostgreSQL {version} answers.",
         cure="Set fsync, full_page_writes and synchronous_commit to on: an answer says that an event is kept.",
+    )
+
+
+def what_keeps_us_out() -> Finding | None:
+    """Past the pool, which would only say that it has no connection."""
+    try:
+        health.ask_database()
+    except Exception as failure:
+        said = str(failure)
+        cure = next((cure for part, cure in _CURES.items() if part in said), _SEE_IT)
+        return Finding(BROKEN, told(failure), cure)
+    return None
+
+
+def connections_are_free() -> Finding:
+    """Also what a pooler in session mode does: it keeps one for each of ours."""
+    n_used, n_most = _one(_CONNECTIONS)
+    return found(
+        is_well=n_used < n_most * CROWDED,
+        says=f"{n_used} of {n_most} connections of the server are in use.",
+        cure=_FEWER,
+        otherwise=WARNING,
     )
 
 

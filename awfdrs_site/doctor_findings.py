@@ -14,5 +14,10 @@ class Finding:
     cure: str = ""
 
 
+def told(failure: Exception) -> str:
+    first = next(iter(str(failure).splitlines()), "")
+    return f"{type(failure).__name__}: {first}" if first else type(failure).__name__
+
+
 def found(*, is_well: bool, says: str, cure: str, otherwise: str = BROKEN) -> Finding:
     return Finding(OK, says) if is_well else Finding(otherwise, says, cure)

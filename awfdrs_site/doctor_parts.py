@@ -1,18 +1,23 @@
 """What the doctor asks everything that is not the database."""
 
 import shutil
+import socket
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import redis
 from django.conf import settings
 from django.core import checks
 
 from awfdrs_site import health, self_reports
-from awfdrs_site.doctor_findings import BROKEN, OK, WARNING, Finding, found
+from awfdrs_site.doctor_findings import BROKEN, OK, WARNING, Finding, found, told
 
 ROOM_BYTES = 1 << 30
 PING_SECONDS = 2.0
 SLOW_SECONDS = 0.1
+KEEPS_ALL = "noeviction"
+QUEUES = frozenset({"digest", "actions", "default"})
 
 
 def settings_are_safe() -> Finding:
@@ -32,27 +37,47 @@ def settings_are_safe() -> Finding:
 
 def redis_answers() -> Finding:
     began = time.monotonic()
-    with redis.Redis.from_url(
-        settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1
-    ) as asked:
-        version = asked.info("server")["redis_version"]
-    seconds = time.monotonic() - began
-    return found(
-        is_well=seconds < SLOW_SECONDS,
-        says=f"Redis {version} answers within {seconds * 1000:.0f} ms.",
-        cure="Bring it nearer: requests ask it for limits, and wait half a second at most.",
-        otherwise=WARNING,
-    )
+    try:
+        with redis.Redis.from_url(
+            settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1
+        ) as asked:
+            known = asked.info()
+    except redis.RedisError as failure:
+        cure = next((cure for part, cure in _REDIS_CURES.items() if part in str(failure)), _SEE_IT)
+        return Finding(BROKEN, told(failure), cure)
+    return _redis_as(known, seconds=time.monotonic() - began)
+
+
+def _redis_as(known: Mapping[str, Any], *, seconds: float) -> Finding:
+    says = f"Redis {known['redis_version']} answers within {seconds * 1000:.0f} ms"
+    policy = known.get("maxmemory_policy", KEEPS_ALL)
+    ill = {
+        "is a replica, which takes no writes": known.get("role", "master") != "master",
+        "is a cluster": bool(known.get("cluster_enabled")),
+        f"forgets by {policy} when it is full": known.get("maxmemory", 0) and policy != KEEPS_ALL,
+        "is far away": seconds >= SLOW_SECONDS,
+    }
+    if why := next((why for why, is_so in ill.items() if is_so), ""):
+        is_of_no_use = why.startswith("is a ")
+        return Finding(BROKEN if is_of_no_use else WARNING, f"{says}, and {why}.", _THE_RIGHT_REDIS)
+    return Finding(OK, f"{says}.")
 
 
 def workers_answer() -> Finding:
     from awfdrs_site.celery import app
 
-    names = [next(iter(one)) for one in app.control.ping(timeout=PING_SECONDS) or ()]
+    queues = app.control.inspect(timeout=PING_SECONDS).active_queues() or {}
+    if not queues:
+        return Finding(BROKEN, "No worker answers.", _START_WORKER)
+    heard = {queue["name"] for of_one in queues.values() for queue in of_one}
+    deaf = sorted(QUEUES - heard)
     return found(
-        is_well=bool(names),
-        says=f"{len(names)} workers answer.",
-        cure="Start one: celery -A awfdrs_site.celery worker --pool threads -Q digest,actions,default",
+        is_well=not deaf,
+        says=f"{len(queues)} workers answer, and nobody listens to {', '.join(deaf)}."
+        if deaf
+        else f"{len(queues)} workers answer.",
+        cure=_START_WORKER,
+        otherwise=WARNING,
     )
 
 
@@ -78,6 +103,18 @@ def work_flows() -> Finding:
         else "Nothing waits too long.",
         cure="Start more workers; their log says what holds them up.",
     )
+
+
+def letters_go_out() -> Finding:
+    if not settings.EMAIL_BACKEND.endswith("smtp.EmailBackend"):
+        return Finding(OK, "Letters do not go by SMTP.")
+    server = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
+    try:
+        socket.create_connection((settings.EMAIL_HOST, settings.EMAIL_PORT), PING_SECONDS).close()
+    except OSError as failure:
+        says = f"{server} takes no letters: {failure}"
+        return Finding(WARNING, says, "Set EMAIL_HOST and EMAIL_PORT: invitations go by mail.")
+    return Finding(OK, f"{server} takes letters.")
 
 
 def disk_has_room() -> Finding:
@@ -113,6 +150,19 @@ def somebody_outside_listens() -> Finding:
     )
 
 
+_START_WORKER = (
+    "Start one: celery -A awfdrs_site.celery worker --pool threads -Q digest,actions,default"
+)
+_SEE_IT = "See that it runs and that REDIS_URL names it; until then limits are each process's own and pages poll."
+_REDIS_CURES = {
+    "WRONGPASS": "Correct the password in REDIS_URL.",
+    "invalid username-password": "Correct the password in REDIS_URL.",
+    "Authentication required": "Put its password into REDIS_URL: redis://:password@host:6379/0.",
+    "NOPERM": "Let this user run every command on every key and channel.",
+}
+_THE_RIGHT_REDIS = (
+    "Name a primary that stands alone and is near, with maxmemory-policy noeviction, in REDIS_URL."
+)
 _START_BEAT = (
     "Start one: celery -A awfdrs_site.celery beat; without it sweeps still run, heartbeats do not."
 )

@@ -55,6 +55,11 @@ def current() -> str:
     return f"{FORMAT}.{next(iter(_keys()))}."
 
 
+def key_ids() -> list[str]:
+    """What sealed values name, of the keys we have."""
+    return list(_keys())
+
+
 def _place(tenant_id: UUID, row_id: UUID) -> bytes:
     return tenant_id.bytes + row_id.bytes
 
