@@ -103,6 +103,14 @@ def test_compose_starts_everything_in_an_order_that_ends() -> None:
             assert not is_asked or "test" in services[needed]["healthcheck"] or needed == "web"
 
 
+def test_compose_hands_on_every_setting_that_its_environment_file_may_hold() -> None:
+    handed_on = compose()["x-environment"].keys()
+    of_the_image = {"AWFDRS_DATA", "STATIC_ROOT", "AWF_FAILPOINTS"}
+    of_make_run = {"HOST", "PORT", "WEB_WORKERS", "AWFDRS_DEMO"}
+    of_one_service = {"DATABASE_OWNER_URL", "DEBUG", "WORKER_PORT"}
+    assert settings_read() - handed_on == of_the_image | of_make_run | of_one_service
+
+
 def test_compose_sets_only_what_somebody_reads() -> None:
     known = settings_read() | _NOT_OURS
     for name, service in compose()["services"].items():

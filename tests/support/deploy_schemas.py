@@ -45,7 +45,8 @@ _SERVICE = closed(
     security_opt=TEXTS,
     tmpfs=TEXTS,
     command=TEXTS,
-    environment={"type": "object", "additionalProperties": {"type": "string"}},
+    # nothing: whatever the environment file says
+    environment={"type": "object", "additionalProperties": {"type": ["string", "null"]}},
     ports=many({"type": "string", "pattern": r"^127\.0\.0\.1:[^:]+(:-[0-9]+\})?:[0-9]+$"}),
     volumes=TEXTS,
     shm_size={"type": "string", "pattern": "^[0-9]+(kb|mb|gb)$"},
