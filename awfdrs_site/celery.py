@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import task_failure, worker_init
+from celery.signals import task_failure, worker_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "awfdrs_site.settings")
 
@@ -94,6 +94,13 @@ def start_tracing(**_: object) -> None:
     from awfdrs_site.lib import tracing  # settings are loaded by now
 
     tracing.start()
+
+
+@worker_ready.connect
+def settle_memory(**_: object) -> None:
+    from awfdrs_site.lib import memory
+
+    memory.settle()
 
 
 @task_failure.connect

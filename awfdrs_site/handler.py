@@ -1,7 +1,6 @@
 """The only way from ASGI into Django: one step into a thread for all that a request is, and threads that stay."""
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -13,11 +12,12 @@ from django.core.signals import request_started
 from django.http import HttpResponse
 from django.urls import get_resolver, set_script_prefix
 
+from awfdrs_site.lib import memory
+
 Message = Mapping[str, Any]
 
 # More than could ever wait for a database that hangs: probes and the answers of the deadline need one too.
 THREADS_MOST = 1000
-YOUNG_MOST = 20_000
 
 _threads = ThreadPoolExecutor(THREADS_MOST, thread_name_prefix="request")
 
@@ -67,11 +67,6 @@ def _whole(response: Any) -> HttpResponse:
 
 
 def settle() -> None:
-    """Load every view now, and let no full collection look at what start-up made: it took 300 ms each time.
-
-    An event is about a hundred objects, and none of them a cycle: the young are looked through every 200 events.
-    """
+    """Load every view before the first request asks for it."""
     _ = get_resolver().url_patterns
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_MOST, 10, 10)
+    memory.settle()

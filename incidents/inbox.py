@@ -62,7 +62,9 @@ with taken as (
   where pending.tenant_id = %(tenant)s and pending.id = leased.id and pending.lease_token = leased.token
   returning pending.id
 )
-select event.* from taken join events_event event on event.tenant_id = %(tenant)s and event.id = taken.id
+select event.id, event.tenant_id, event.workflow_id, event.event_type, event.payload, event.occurred_at,
+  event.run_ref, event.vendor_name, event.correlation_id
+from taken join events_event event on event.tenant_id = %(tenant)s and event.id = taken.id
 order by event.id
 """
 _BROKE = """
@@ -99,7 +101,7 @@ def claim(limit: int) -> dict[UUID, list[Claim]]:
 
 
 def take(tenant_id: UUID, claims: Sequence[Claim]) -> list[Event]:
-    """Those that are still ours, in order of arrival; each workflow is loaded once, not once an event."""
+    """Those that are still ours, in order of arrival, with what the digest reads of them and each workflow once."""
     asked = {
         "tenant": tenant_id,
         "ids": [claim.id for claim in claims],

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from incidents.states import UNRECOVERED, RunState
@@ -55,17 +55,17 @@ def fold(view: RunView, report: RunReport) -> RunView:
         return view
     if report.kind == "success":
         return _succeeded(view, report)
-    view = replace(
-        view,
-        first_failed_at=min(filter(None, [view.first_failed_at, report.occurred_at])),
-        last_failed_at=max(filter(None, [view.last_failed_at, report.occurred_at])),
-        last_event_id=report.event_id,
-    )
+    heard: dict[str, Any] = {
+        "first_failed_at": min(view.first_failed_at or report.occurred_at, report.occurred_at),
+        "last_failed_at": max(view.last_failed_at or report.occurred_at, report.occurred_at),
+        "last_event_id": report.event_id,
+    }
     if view.is_unrecovered or view.is_over_by(report.occurred_at):
-        return view
+        return replace(view, **heard)
     had_ended = view.state != RunState.RUNNING
     return replace(
         view,
+        **heard,
         state=RunState.FAILED,
         episode=view.episode + had_ended,
         was_attempted=False,

@@ -14,6 +14,7 @@ import re2
 STARS_MOST = 5  # a glob of many stars costs more than anybody means by it
 PATTERN_CHARACTERS = 1000  # the columns take less
 TEXT_CHARACTERS = 8192  # what stands later is not looked at
+_ASKED_AGAIN = 200  # characters of a text whose answer is kept: event types and codes, of which there are few
 _MEMORY = 1 << 20  # bytes a compiled pattern may take: a{1000}{1000} is refused for what it costs
 _CLASS = re.compile(r"\[(!?)(\]?[^\]]*)\]", re.DOTALL)
 
@@ -35,6 +36,15 @@ def demand(pattern: str) -> None:
 
 def fits(text: str, pattern: str) -> bool:
     """Whether a casefolded text fits. Never raises: what nobody could have saved matches nothing."""
+    return _kept(text, pattern) if len(text) <= _ASKED_AGAIN else _searched(text, pattern)
+
+
+@lru_cache(maxsize=4096)
+def _kept(text: str, pattern: str) -> bool:
+    return _searched(text, pattern)
+
+
+def _searched(text: str, pattern: str) -> bool:
     try:
         demand(pattern)
     except PatternRefused:

@@ -38,8 +38,11 @@ def main() -> None:
     parser.add_argument("--plans", action="store_true", help="of every statement above 20 ms")
     asked = parser.parse_args()
     owner = databases.prepare(conftest.RUN)
+    from awfdrs_site import handler
+
     _seed(owner, asked.events)
     print(f"{asked.requests} requests each, load average {os.getloadavg()[0]:.1f}")
+    handler.settle()  # as the server does before its first request
     for each in _everything():
         _measure(each, asked.requests)
         if asked.plans:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from awfdrs_site.lib import memory
 from tests import conftest, databases
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def main() -> None:
         f"{asked.events} events a round, median of {ROUNDS}, load average {os.getloadavg()[0]:.1f}"
     )
     rival = _of_rival(owner, asked.tasks) if asked.tasks else 0.0
+    memory.settle()  # as a worker does when it is ready
     for name, body in _kinds().items():
         if asked.only not in name:
             continue
