@@ -248,7 +248,7 @@ def _text(escalation: Escalation, incident: Incident, *, now: datetime) -> str:
 
 def _paragraphs(escalation: Escalation, incident: Incident, *, now: datetime) -> Iterator[str]:
     yield incident.title
-    yield escalation.reason
+    yield _told(escalation.reason)
     if not incident.is_storm:  # it has no counts of its own
         n_events, n_runs = incident.event_count, incident.unrecovered_runs
         yield f"{_counted(n_events, 'event')}, {_counted(n_runs, 'run')} not recovered."
@@ -256,6 +256,12 @@ def _paragraphs(escalation: Escalation, incident: Incident, *, now: datetime) ->
         minutes = (now - escalation.started_at) // timedelta(minutes=1)
         yield f"First told {_counted(minutes, 'minute')} ago, and still open."
     yield _link(incident)
+
+
+def _told(reason: str) -> str:
+    """As a sentence of its own, however its rule words it."""
+    end = "" if reason.endswith((".", "!", "?")) or not reason else "."
+    return f"{reason[:1].upper()}{reason[1:]}{end}"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -102,6 +102,7 @@ def _of_incident(request: TenantRequest, incident: Incident) -> dict[str, Any]:
     viewer = Viewer(request.caller.actor, request.caller.verbs)
     asked = {"redrive": redrive, "approvals": approval_pages.of_incident(incident, viewer=viewer)}
     why: dict[str, Any] = {"escalations": escalation_pages.of_incident(incident)}
+    why["swaps"] = htmx.is_htmx(request)
     why["tickets"] = ticket_pages.of_incident(incident)
     if incident.status in OPEN and incident.decided_at is not None:
         why["why_not"] = explained.why_not(explain.of_incident(incident, now=clock.now()))

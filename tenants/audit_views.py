@@ -20,7 +20,7 @@ def audit(request: TenantRequest) -> HttpResponse:
     tenant_id = request.tenant.id
     context = {
         "page": audit_pages.page(tenant_id, form),
-        "asked": form.data,
+        "filters": form.data,  # `asked` is the frame's: what people must know on every page
         "is_filtered": bool(form.asked),
         "query": urlencode(form.asked),
         "verbs": audit_pages.verbs(tenant_id),

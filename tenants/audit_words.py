@@ -1,9 +1,11 @@
 """The only place that words a journal line for auditors: what it is about, and what was before and after."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?(\+00:00|Z)")
 SHOWN = 300  # characters of one value
 TYPES = {  # where the name of a model is not what people call it
     "affectedrun": "affected run",
@@ -67,4 +69,5 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(_text(one) for one in value)[:SHOWN] or "–"
-    return str(value)[:SHOWN]
+    moment = _MOMENT.fullmatch(str(value))
+    return f"{moment[1]} {moment[2]} UTC" if moment else str(value)[:SHOWN]

@@ -16,7 +16,7 @@ PILLS = {
     RunState.RUNNING: Pill("acknowledged", "activity", "Running"),
     RunState.SUCCEEDED: Pill("recovering", "check", "Succeeded"),
     RunState.FAILED: Pill("open", "x", "Failed"),
-    RunState.RETRY_SCHEDULED: Pill("acknowledged", "clock", "Retry scheduled"),
+    RunState.RETRY_SCHEDULED: Pill("acknowledged", "clock", "Retry planned"),
     RunState.RECOVERED_AUTO: Pill("recovering", "check", "Recovered alone"),
     RunState.RECOVERED_BY_ACTION: Pill("recovering", "rotate-cw", "Recovered by retry"),
     RunState.WAIVED: Pill("snoozed", "minus", "Waived"),
@@ -35,7 +35,7 @@ STEPS = {
     RunState.RETRY_SCHEDULED: NextStep(
         "recovering",
         "rotate-cw",
-        "A retry is scheduled",
+        "A retry is planned",
         detail="It counts as recovered once its workflow reports success.",
     ),
     RunState.RECOVERED_AUTO: NextStep(
@@ -115,7 +115,7 @@ def shares(incident: Incident, tally: Tally) -> tuple[Share, ...]:
         ("alone", "recovered alone", tally.recovered_auto, "alone"),
         ("retried", "recovered by retry", tally.recovered_by_action, RunState.RECOVERED_BY_ACTION),
         ("waived", "waived", tally.waived, RunState.WAIVED),
-        ("scheduled", "with a retry scheduled", tally.retry_scheduled, RunState.RETRY_SCHEDULED),
+        ("scheduled", "with a retry planned", tally.retry_scheduled, RunState.RETRY_SCHEDULED),
         ("failed", "failed", tally.unrecovered - tally.retry_scheduled, RunState.FAILED),
     )
     total, x, found = max(1, tally.affected), 0.0, []

@@ -132,6 +132,11 @@ class Verb:
     asks: str = ""
     hint: str = ""
 
+    @property
+    def is_frequent(self) -> bool:
+        """Stands in the bar itself on a phone too, where the others are behind its last button."""
+        return self.name in {"acknowledge", "resolve", "snooze", "wake", "reopen"}
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -313,3 +318,7 @@ class Detail:
     merged: Reference | None = None
     note_url: str = ""  # for those who may write one
     snoozed: str = ""  # what ends its snooze
+
+    @property
+    def rare_verbs(self) -> tuple[Verb, ...]:
+        return tuple(verb for verb in self.verbs if not verb.is_frequent)

@@ -73,6 +73,8 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "breaker_forced": ("human", "plug", "Circuit breaker held by hand"),
     "breaker_freed": ("human", "plug", "Circuit breaker handed back"),
 }
+RETRY = "Retry"
+NOUNS = {"escalate": "Escalation", "notify": "Notification", "rollback": "Roll-back"}
 REPORTED: dict[str, tuple[str, str, str]] = {
     Outcome.FAILURE: ("bad", "x", "Failed"),
     Outcome.SUCCESS: ("good", "check", "Succeeded"),
@@ -109,12 +111,13 @@ def by_day(moments: Iterable[Moment], *, now: datetime) -> tuple[Day, ...]:
 
 def moment(entry: JournalEntry) -> Moment:
     mark, icon, text = WORDS.get(entry.verb, ("", "info", _plain(entry.verb)))
+    text, detail = _of_kind(text, entry.detail)
     is_note = entry.verb == "commented"
     return Moment(
         mark=mark,
         icon=icon,
         text=text,
-        detail="" if is_note else _sentence(entry.detail),
+        detail="" if is_note else _sentence(detail),
         actor="" if entry.actor_kind == "system" else entry.actor_label,
         at=entry.at,
         note=notes.as_html(str(entry.detail.get("note", ""))) if is_note else "",
@@ -141,6 +144,15 @@ def report(event: Event, *, outcome: str, incident: str) -> Moment:
         actor="",
         at=event.occurred_at,
     )
+
+
+def _of_kind(text: str, detail: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Most actions are retries; what is none is called what it is."""
+    if not text.startswith(RETRY):
+        return text, detail
+    kind = detail.get("action_type", "retry")
+    said = text.replace(RETRY, NOUNS.get(kind) or _plain(kind), 1)
+    return said, {name: value for name, value in detail.items() if name != "action_type"}
 
 
 def _sentence(detail: dict[str, Any]) -> str:

@@ -58,7 +58,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
-    for (const menu of document.querySelectorAll("details.menu[open]")) {
+    for (const menu of [...document.querySelectorAll("details.menu[open]")].reverse()) {
       menu.open = false;
       menu.querySelector("summary").focus();
     }

@@ -36,7 +36,7 @@
     const button = document.querySelector(`[data-verb="${name}"]`);
     if (!button) return;
     if (button.tagName !== "SUMMARY") return button.click();
-    button.parentElement.open = true;
+    for (let menu = button.closest("details"); menu; menu = menu.parentElement.closest("details")) menu.open = true;
     button.parentElement.querySelector("textarea, input:not([type=hidden])")?.focus();
   };
 

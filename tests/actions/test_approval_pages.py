@@ -182,7 +182,7 @@ def test_an_incident_shows_what_of_it_waits_with_the_buttons(
 ) -> None:
     approval = waiting(incident, 4)
     panel = page.get(reverse("actions:panel", args=[incident.pk])).content.decode()
-    assert "4 retries of refunds waiting for approval" in panel
+    assert ">4 retries of refunds</a>" in panel
     assert f'action="{url(approval, "approve")}"' in panel
     assert f'name="next" value="{incident.get_absolute_url()}"' in panel
 

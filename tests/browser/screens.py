@@ -1,57 +1,28 @@
-"""The only place that takes the pictures of every page: `make screens` writes docs/screens, from a stack of its own.
+"""The only place that says which pages are pictured: `make screens` writes docs/screens, from a stack of its own.
 
 python -m tests.browser.screens [--at http://127.0.0.1:8000 --password …] [--only NAME …]
 """
 
 import argparse
 import base64
+import hmac
 import os
-import re
-import shutil
-import signal
-import socket
 import struct
-import subprocess
-import sys
-import tempfile
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+import django
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
-HOME = Path(__file__).parents[2]
-SCREENS = HOME / "docs" / "screens"
-NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-# 64 colours: a third of the size, by the browser that took the picture
-PALETTE = Path(__file__).with_name("palette.js").read_text()
-SIZES = {"1440": (1440, 900), "390": (390, 844)}
-THEMES = ("light", "dark")
-READY_SECONDS, OUTAGE_SECONDS = 300, 180
-SETTLED_MS = 600
-ENOUGH_INCIDENTS = 5
-ON_THE_PHONE_BY_DAY = {"overview", "incidents", "incident", "incident-needs-approval", "approval"}
+from tests.browser import screen_stack
+from tests.browser.camera import CHROMIUM, SCREENS, Prepare, Screen, take
+from tests.browser.screen_stack import Stack
 
-Prepare = Callable[[Page], None]
-
-
-@dataclass(frozen=True)
-class Screen:
-    """A page as somebody sees it; `first_of` opens the first row of that list, `then` opens something on it."""
-
-    name: str
-    path: str
-    who: str = "ann"
-    first_of: str = ""
-    then: Prepare | None = None
+OUTAGE_SECONDS = 180
+ENOUGH_INCIDENTS = 9
 
 
 def press(*keys: str) -> Prepare:
-    def pressed(page: Page) -> None:
+    def pressed(page: Page, _stack: Stack) -> None:
         for key in keys:
             page.keyboard.press(key)
 
@@ -61,19 +32,38 @@ def press(*keys: str) -> Prepare:
 def follow(link: str) -> Prepare:
     """Goes where a link of the page goes, dialog or not."""
 
-    def followed(page: Page) -> None:
+    def followed(page: Page, _stack: Stack) -> None:
         page.goto(page.locator(link).first.get_attribute("href") or "")
 
     return followed
 
 
-def simulate(page: Page) -> None:
+def simulate(page: Page, _stack: Stack) -> None:
     """A change of the tenant's rule, tried on what happened."""
-    page.goto("/rules/tenant/")
     page.locator("[name=key]").select_option("retry.max_retries")
     page.locator("[name=value]").fill("0")
     page.locator("button", has_text="Simulate").click()
     page.locator("#h-assumed").wait_for()
+
+
+def ask_for_a_code(page: Page, stack: Stack) -> None:
+    """Somebody with an authenticator app signs in."""
+    secret = page.locator(".secret")
+    if secret.count():
+        page.locator("[name=code]").fill(_code(secret.inner_text()))
+        with page.expect_navigation():
+            page.locator("main form button").last.click()
+    page.context.clear_cookies()
+    _sign_in(page, "bob", stack.password)
+
+
+def _code(secret: str) -> str:
+    """As an authenticator app works it out."""
+    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
+    digest = hmac.digest(key, struct.pack(">Q", int(time.time()) // 30), "sha1")
+    at = digest[-1] & 15
+    (number,) = struct.unpack(">I", digest[at : at + 4])
+    return f"{(number & 0x7FFFFFFF) % 1_000_000:06}"
 
 
 SCREENS_OF = (
@@ -115,7 +105,7 @@ SCREENS_OF = (
     Screen("kill-switches", "/kill-switches/"),
     Screen("rules", "/rules/"),
     Screen("rule", "/rules/tenant/"),
-    Screen("simulation", "/rules/", then=simulate),
+    Screen("simulation", "/rules/tenant/", then=simulate),
     Screen("audit", "/audit/"),
     Screen("settings", "/settings/"),
     Screen("members", "/settings/members/"),
@@ -126,82 +116,95 @@ SCREENS_OF = (
     Screen("help-keyboard", "/help/keyboard/"),
     Screen("styleguide", "/styleguide/", who="admin"),
     Screen("sign-in", "/sign-in/", who=""),
+    Screen("sign-in-code", "/settings/second-step/app/", who="bob", then=ask_for_a_code),
+    Screen("join", "/join/nothing/", who=""),
+    Screen("forgotten", "/password/forgotten/", who=""),
     Screen("not-found", "/nowhere/"),
+    Screen("not-allowed", "/refused/forbidden/"),
+    Screen("changed-meanwhile", "/refused/conflict/"),
+    Screen("too-many-requests", "/refused/rate_limited/"),
+    Screen("error", "/refused/internal_error/"),
+    Screen("unavailable", "/refused/unavailable/"),
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--at", help="a stack that runs already, instead of one of its own")
-    parser.add_argument("--password")
+    parser.add_argument("--password", default="")
     parser.add_argument("--only", nargs="*", default=[])
     asked = parser.parse_args()
-    if asked.at:
-        _take_all(asked.at, asked.password, asked.only)
-        return
-    with _stack() as (address, password):
-        _take_all(address, password, asked.only)
-
-
-@contextmanager
-def _stack() -> Iterator[tuple[str, str]]:
-    """`make run` in a directory of its own."""
-    with tempfile.TemporaryDirectory() as data, socket.socket() as free:
-        os.chmod(data, 0o755)  # noqa: S103  # the embedded Postgres runs as somebody else
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        environment = {**os.environ, "AWFDRS_DATA": data, "PORT": str(port)}
-        command = [sys.executable, "manage.py", "up"]
-        running = subprocess.Popen(
-            command, env=environment, cwd=HOME, stdout=subprocess.PIPE, text=True
-        )
-        try:
-            yield f"http://127.0.0.1:{port}", _password(running)
-        finally:
-            running.send_signal(signal.SIGTERM)
-            running.wait(30)
-
-
-def _password(running: "subprocess.Popen[str]") -> str:
-    assert running.stdout is not None
-    for line in running.stdout:
-        if line.startswith("password: "):
-            password: str = line.removeprefix("password: ").strip()
-            return password
-    raise SystemExit("the stack did not start")
-
-
-def _take_all(address: str, password: str, only: list[str]) -> None:
     SCREENS.mkdir(parents=True, exist_ok=True)
+    if asked.at:
+        _take_all(Stack(asked.at, asked.password), asked.only)
+        return
+    with screen_stack.running() as stack:
+        _take_all(stack, asked.only)
+
+
+def _take_all(stack: Stack, only: list[str]) -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "awfdrs_site.settings")
+    django.setup()
     wanted = [screen for screen in SCREENS_OF if not only or screen.name in only]
     with sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        # As on the screens that people have: letters stand where they belong, not on whole pixels.
+        switches = ["--no-sandbox", "--font-render-hinting=none"]
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=switches)
         quantiser = browser.new_page()
-        for size, (width, height) in SIZES.items():
-            for who in dict.fromkeys(screen.who for screen in wanted):
-                context = browser.new_context(
-                    base_url=address, viewport={"width": width, "height": height}
-                )
-                context.set_default_timeout(60_000)
-                page = context.new_page()
-                if who:
-                    _sign_in(page, who, password)
-                for screen in wanted:
-                    if screen.who == who:
-                        _take(page, screen, size, quantiser)
-                context.close()
+        for who in dict.fromkeys(screen.who for screen in wanted):
+            page = _visit(browser, who, stack)
+            for screen in wanted:
+                if screen.who == who:
+                    take(page, screen, stack, quantiser)
         browser.close()
+    pictures = list(SCREENS.glob("*.png"))
+    size = sum(picture.stat().st_size for picture in pictures)
+    print(f"{len(pictures)} pictures, {size / 1024 / 1024:.1f} MB")
+
+
+def _visit(browser: Browser, who: str, stack: Stack) -> Page:
+    context = browser.new_context(base_url=stack.address)
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    page.route("**/refused/*/", _refuse)
+    page.route("**/console.css", _with_typeface)
+    if who:
+        _sign_in(page, who, stack.password)
+    if who == "ann":
+        _wait_for_incidents(page)
+    return page
+
+
+def _refuse(route: Route) -> None:
+    """What the server would answer, without breaking it for a picture."""
+    from django.http import HttpResponse
+    from django.test import RequestFactory
+
+    from awfdrs_site.lib import correlation
+    from awfdrs_site.lib.api_errors import ProblemMiddleware
+    from awfdrs_site.lib.problems import Problem
+
+    code = route.request.url.rstrip("/").rpartition("/")[2]
+    request = RequestFactory().get("/incidents/", headers={"Accept": "text/html"})
+    request.correlation_id = correlation.current()  # type: ignore[attr-defined]
+    answer = ProblemMiddleware(lambda _: HttpResponse()).process_exception(request, Problem(code))
+    assert answer is not None
+    route.fulfill(status=answer.status_code, content_type="text/html", body=answer.content.decode())
+
+
+def _with_typeface(route: Route) -> None:
+    """A reader in a hurry gets another typeface than a picture may have."""
+    answer = route.fetch()
+    css = answer.text().replace("font-display: optional", "font-display: block")
+    route.fulfill(response=answer, body=css)
 
 
 def _sign_in(page: Page, who: str, password: str) -> None:
     page.goto("/sign-in/")
     page.locator("[name=login], [name=username]").fill(who)
     page.locator("[name=password]").fill(password)
-    page.locator("main button").first.click()
-    page.wait_for_load_state()
-    if who == "ann":
-        _wait_for_incidents(page)
+    with page.expect_navigation():
+        page.locator("main button").first.click()
 
 
 def _wait_for_incidents(page: Page) -> None:
@@ -212,51 +215,6 @@ def _wait_for_incidents(page: Page) -> None:
         if page.locator(".row").count() >= ENOUGH_INCIDENTS:
             return
         page.wait_for_timeout(2000)
-
-
-def _themes(screen: Screen, size: str) -> tuple[str, ...]:
-    """A page has both when it is wide; what is opened on one has light there, and the phone dark."""
-    if size == "390":
-        return THEMES if screen.name in ON_THE_PHONE_BY_DAY else ("dark",)
-    return ("light",) if screen.then and not screen.first_of else THEMES
-
-
-def _packed(png: bytes) -> bytes:
-    """The same picture, packed as tightly as it goes: the browser packs in a hurry."""
-    at, chunks = 8, []
-    while at < len(png):
-        (length,) = struct.unpack(">I", png[at : at + 4])
-        chunks.append((png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
-        at += 12 + length
-    chunks = [
-        (name, zlib.compress(zlib.decompress(body), 9) if name == b"IDAT" else body)
-        for name, body in chunks
-    ]
-    return png[:8] + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in chunks
-    )
-
-
-def _take(page: Page, screen: Screen, size: str, quantiser: Page) -> None:
-    page.goto(screen.first_of or screen.path)
-    if screen.first_of:
-        first = page.locator(".row .title, .list tbody a").first
-        if not first.count():
-            return print(f"{screen.name}: {screen.first_of} is empty")
-        page.goto(first.get_attribute("href") or "")
-    if screen.then:
-        screen.then(page)
-    for theme in _themes(screen, size):
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
-        page.wait_for_timeout(SETTLED_MS)
-        whole = base64.b64encode(page.screenshot()).decode()
-        small = base64.b64decode(quantiser.evaluate(PALETTE, whole))
-        (SCREENS / f"{screen.name}-{theme}-{size}.png").write_bytes(_packed(small))
-    excess = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    refused = re.sub(r"\s+", " ", page.locator("h1").first.inner_text()) if excess > 0 else ""
-    if excess > 0:
-        print(f"{screen.name} {size}: {refused!r} scrolls sideways by {excess} px")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def test_enter_y_enter_approves_what_waits(cast: World, sign_in: SignIn, inciden
     page.goto("/incidents/")
     press(page, "j")
     press(page, "Enter")
-    expect(page.locator("#actions .asked")).to_contain_text("3 retries of billing")
+    expect(page.locator("#asked .asked")).to_contain_text("3 retries of billing")
     press(page, "y")
     expect(page.locator("details[open] .menu-panel")).to_contain_text("3 calls to")
     press(page, "Enter")

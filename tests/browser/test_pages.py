@@ -24,7 +24,7 @@ def test_the_overview_refreshes_what_is_counted_and_leaves_its_incidents_where_t
     with scoping.bound(cast.acme.pk):
         Incident.objects.for_tenant(cast.acme).update(severity="critical")
     page.evaluate("document.body.dispatchEvent(new CustomEvent('live:killswitch'))")
-    expect(page.locator("#needs")).to_contain_text("0 of 3 runs")
+    expect(page.locator("#needs")).to_contain_text("0 of 3 failed runs")
     assert page.locator("#needs ~ section .row").evaluate_all(ids) == rows
     press(page, "g")
     press(page, "w")
