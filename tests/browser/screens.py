@@ -13,7 +13,7 @@ import time
 import django
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
-from tests.browser import screen_stack
+from tests.browser import refusals, screen_stack
 from tests.browser.camera import CHROMIUM, SCREENS, Prepare, Screen, take
 from tests.browser.screen_stack import Stack
 
@@ -166,30 +166,13 @@ def _visit(browser: Browser, who: str, stack: Stack) -> Page:
     context = browser.new_context(base_url=stack.address)
     context.set_default_timeout(60_000)
     page = context.new_page()
-    page.route("**/refused/*/", _refuse)
+    refusals.show(page)
     page.route("**/console.css", _with_typeface)
     if who:
         _sign_in(page, who, stack.password)
     if who == "ann":
         _wait_for_incidents(page)
     return page
-
-
-def _refuse(route: Route) -> None:
-    """What the server would answer, without breaking it for a picture."""
-    from django.http import HttpResponse
-    from django.test import RequestFactory
-
-    from awfdrs_site.lib import correlation
-    from awfdrs_site.lib.api_errors import ProblemMiddleware
-    from awfdrs_site.lib.problems import Problem
-
-    code = route.request.url.rstrip("/").rpartition("/")[2]
-    request = RequestFactory().get("/incidents/", headers={"Accept": "text/html"})
-    request.correlation_id = correlation.current()  # type: ignore[attr-defined]
-    answer = ProblemMiddleware(lambda _: HttpResponse()).process_exception(request, Problem(code))
-    assert answer is not None
-    route.fulfill(status=answer.status_code, content_type="text/html", body=answer.content.decode())
 
 
 def _with_typeface(route: Route) -> None:

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.api.access_table import PAGES
 from tests.api.world import one_of_everything
+from tests.browser import refusals
 from tests.browser.axe import RULES, RUN, WIDTHS, faults, is_fine, options
 from tests.browser.conftest import AXE, SignIn, press
 from tests.factories import InvitationFactory, SavedViewFactory
@@ -117,7 +118,8 @@ def test_axe_finds_nothing_on_any_page_and_each_has_a_name_of_its_own(
         other = titles.setdefault(page.title(), route)
         if ALIKE.get(route, route) != other and route not in REFUSED:
             found.append(f"{route} and {other} are both called {page.title()}")
-    for path in MORE:
+    refusals.show(page)
+    for path in (*MORE, *(f"/refused/{code}/" for code in refusals.CODES)):
         page.goto(path.format(**ids))
         found += _named(page) + faults(page)
     page.context.clear_cookies()
@@ -130,7 +132,10 @@ def test_axe_finds_nothing_on_any_page_and_each_has_a_name_of_its_own(
 def _named(page: Page) -> list[str]:
     n_headings = page.locator("h1").count()
     is_named = re.match(r".+ [·|] AWFDRS$", page.title()) is not None
-    return [] if n_headings == 1 and is_named else [f"{page.url}: {n_headings} h1, {page.title()}"]
+    found = [] if n_headings == 1 and is_named else [f"{page.url}: {n_headings} h1, {page.title()}"]
+    if page.locator(".side").count() and not page.locator("#stopped .stopped").count():
+        found.append(f"{page.url} does not say that a kill switch is on")
+    return found
 
 
 @pytest.mark.smoke
@@ -146,6 +151,9 @@ def test_axe_finds_nothing_in_what_opens(cast: World, sign_in: SignIn, ids: dict
         assert panel is not None
         assert panel["x"] >= 0
         assert panel["x"] + panel["width"] <= width
+    page.locator(".verbs-more > summary").click()
+    expect(page.locator("summary[data-verb=ignore]")).to_be_visible()
+    is_fine(page)
     press(page, "Escape")
     page.locator("[data-stop]").click()
     page.locator("dialog textarea").fill("double posting")

@@ -58,6 +58,24 @@ def test_one_row_is_snoozed_given_and_noted_by_key(desk: Page) -> None:
     expect(desk.locator(".note strong")).to_have_text("on it")
 
 
+def test_ten_incidents_take_nineteen_keys_and_the_cursor_is_always_seen(
+    cast: World, desk: Page
+) -> None:
+    for _ in range(6):
+        IncidentFactory(tenant=cast.acme)
+    desk.reload()
+    pills = desk.locator(".row .pill")
+    expect(pills).to_have_count(10)
+    n_keys = 0
+    for row in range(10):
+        for key in ("j", "a") if row else ("a",):
+            press(desk, key)
+            n_keys += 1
+        expect(pills.nth(row)).to_have_text("Acknowledged")
+        assert desk.evaluate("document.activeElement.matches('.row .title:focus-visible')")
+    assert n_keys == 19  # CONSOLE.md allows 25
+
+
 def test_without_javascript_rows_are_ticked_and_undone_by_forms(
     cast: World, sign_in: SignIn
 ) -> None:

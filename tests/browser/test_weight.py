@@ -10,6 +10,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 REQUESTS = 7
 KILOBYTES = 110
+NEXT_KILOBYTES = 20
+TRANSFERRED = """() => ["navigation", "resource"].flatMap((kind) => performance.getEntriesByType(kind))
+  .reduce((sum, one) => sum + one.transferSize, 0)"""
 SHIFT = """() => new Promise(done => new PerformanceObserver(list => done(
   list.getEntries().reduce((sum, entry) => sum + entry.value, 0)))
   .observe({type: 'layout-shift', buffered: true}) || setTimeout(() => done(0), 300))"""
@@ -32,6 +35,15 @@ def test_a_first_visit_is_light_and_asks_nobody_else(desk: Page, origin: str) ->
     assert len(answers) <= REQUESTS, [a.url for a in answers]
     weight = sum(a.request.sizes()["responseBodySize"] for a in answers)
     assert weight <= KILOBYTES * 1024, {a.url: a.request.sizes() for a in answers}
+
+
+def test_the_next_page_costs_little_more_than_itself(desk: Page) -> None:
+    desk.goto("/incidents/?tab=open", wait_until="networkidle")
+    desk.locator(".row .title").first.click()
+    expect(desk.locator("#actions .card")).to_be_visible()
+    expect(desk.locator("#actions a.link")).to_have_count(0)  # what stood there until they came
+    desk.wait_for_load_state("networkidle")
+    assert desk.evaluate(TRANSFERRED) <= NEXT_KILOBYTES * 1024
 
 
 def test_nothing_shifts_while_the_page_comes_up(desk: Page) -> None:
