@@ -1,5 +1,6 @@
 """The HTTP doors for events: one and many. They only translate; `events.door` judges, stores and counts."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -164,11 +165,9 @@ class EventBatch(EventDoor):
 
     def _answer(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         results = [self._result(index, outcome) for index, outcome in enumerate(outcomes)]
-        counts = {
-            status: sum(result["status"] == status for result in results)
-            for status in ("accepted", "replayed", "rejected")
-        }
-        return {**counts, "results": results}
+        counts = Counter(result["status"] for result in results)
+        told = {status: counts[status] for status in ("accepted", "replayed", "rejected")}
+        return {**told, "results": results}
 
     def _result(self, index: int, outcome: Outcome) -> dict[str, Any]:
         if isinstance(outcome, Problem):

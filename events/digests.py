@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from uuid import UUID
 
 from awfdrs_site.lib.strict_json import canonical
@@ -23,6 +24,7 @@ KNOWN_FIELDS = frozenset(
 _NOT_CONTENT = frozenset({"tenant_id", "idempotency_key"})
 
 DIGEST_HEX_CHARACTERS = 16
+_SAID_AGAIN = 64  # characters: slugs, types and times stand in many events
 
 # A megabyte of invented fields may not weigh more in the keys than in the event: beyond these
 # limits unknown fields share the digest named OTHER_FIELDS.
@@ -42,6 +44,8 @@ def digests_of(fields: Mapping[str, object], *, workflow_id: UUID | None) -> dic
     content = {name: value for name, value in fields.items() if name not in _NOT_CONTENT}
     if workflow_id is not None:
         content["workflow_id"] = str(workflow_id)  # upper case in is the same id
+    if content.keys() <= KNOWN_FIELDS:
+        return {name: _digest(value) for name, value in content.items()}
     named = (content.keys() & KNOWN_FIELDS) | set(_digested_alone(content))
     digests = {name: _digest(content[name]) for name in named}
     others = {name: value for name, value in content.items() if name not in named}
@@ -65,4 +69,11 @@ def _digested_alone(content: Mapping[str, object]) -> list[str]:
 
 
 def _digest(value: object) -> str:
+    if isinstance(value, str) and len(value) <= _SAID_AGAIN:
+        return _digest_of_text(value)
     return hashlib.sha256(canonical(value)).hexdigest()[:DIGEST_HEX_CHARACTERS]
+
+
+@lru_cache(maxsize=4096)
+def _digest_of_text(text: str) -> str:
+    return hashlib.sha256(canonical(text)).hexdigest()[:DIGEST_HEX_CHARACTERS]

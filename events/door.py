@@ -200,20 +200,22 @@ def _count_outcomes(sender: Sender, judged: Sequence[Judged], outcomes: Sequence
             _count_rejected(sender, outcome, one.event)
         elif outcome.status == "replayed":
             n_again += 1
-        else:
-            stored[_labels(one.event)] += 1
-    for labels, n in stored.items():
-        metrics.EVENTS_INGESTED.labels(tenant_id, *labels).inc(n)
+        elif one.event is not None:
+            stored[_said(one.event)] += 1
+    for (workflow, kind), n in stored.items():
+        metrics.EVENTS_INGESTED.labels(tenant_id, *_labels(workflow, kind)).inc(n)
     if n_again:
         metrics.DUPLICATES.labels(tenant_id).inc(n_again)
 
 
 def _count_rejected(sender: Sender, problem: Problem, event: IncomingEvent | None) -> None:
-    tenant_id = str(sender.tenant_id)
-    metrics.EVENTS_REJECTED.labels(tenant_id, *_labels(event), problem.code).inc()
+    tenant_id, said = str(sender.tenant_id), _said(event) if event else ("", "")
+    metrics.EVENTS_REJECTED.labels(tenant_id, *_labels(*said), problem.code).inc()
 
 
-def _labels(event: IncomingEvent | None) -> tuple[str, str]:
-    workflow = str(event.workflow_id or event.workflow_slug) if event else ""
-    kind = event.event_type if event else ""
+def _said(event: IncomingEvent) -> tuple[str, str]:
+    return event.workflow_slug or str(event.workflow_id), event.event_type
+
+
+def _labels(workflow: str, kind: str) -> tuple[str, str]:
     return metrics.WORKFLOWS.known(workflow), metrics.EVENT_TYPES.known(kind)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+import msgspec
 from django.db import IntegrityError, connection, transaction
 
 from awfdrs_site.lib import rfc3339, tracing
@@ -20,7 +21,9 @@ from tenants.models import Tenant, Workflow
 
 WORKFLOW_LIMIT = 10_000  # self-registered slugs per tenant
 
-_STORE = "select stored_id from awf_store_events(%s) where is_new"
+_encode = msgspec.json.Encoder().encode
+
+_STORE = "select stored_id, is_new from awf_store_events(%s)"
 # A new statement, hence a new snapshot: it sees the rows of whoever won the race (G2).
 _REPLAYED = """
 select key_hash, event_id, field_digests, correlation_id, warnings
@@ -99,15 +102,20 @@ def _store(
     durable: bool,
 ) -> list[Verdict]:
     with scoping.bound(tenant_id, durable=durable) as now:
-        workflows = _workflows(tenant_id, submissions, now=now)
+        received_at = rfc3339.format(now)
         rows = [
-            None if workflow is None else row_of(tenant_id, submission, workflow, now=now)
-            for submission, workflow in zip(submissions, workflows, strict=True)
+            {**row_of(tenant_id, submission, now=now), "received_at": received_at}
+            for submission in submissions
         ]
-        created = _insert([row for row in rows if row])
-        keys = _keys(tenant_id, [row for row in rows if row and row["id"] not in created])
+        found = _insert(rows)
+        unknown = [row for row in rows if row["id"] not in found]
+        if unknown and _register(tenant_id, unknown, now=now):
+            found |= _insert(unknown)
+        created = {own: own_id for own, (own_id, is_new) in found.items() if is_new}
+        again = [row for row in rows if row["id"] in found and row["id"] not in created]
+        keys = _keys(tenant_id, again)
         verdicts = [
-            _verdict(row, submission, created, keys)
+            _verdict(row if row["id"] in found else None, submission, created, keys)
             for row, submission in zip(rows, submissions, strict=True)
         ]
         beside(verdicts, now)
@@ -140,28 +148,30 @@ def tell_stored(event_ids: Iterable[UUID]) -> None:
     events_stored.send(None, event_ids=list(event_ids))
 
 
-def _insert(rows: list[dict[str, Any]]) -> dict[str, UUID]:
-    """The ids that were new, by how their rows spell them."""
+def _insert(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[UUID, bool]]:
+    """By how a row spells its id: the id, and whether it is stored by us. What names no workflow is not there."""
     if not rows:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(_STORE, [json.dumps(rows, ensure_ascii=False)])
-        return {str(row[0]): row[0] for row in cursor.fetchall()}
+        cursor.execute(_STORE, [as_json(rows)])
+        return {str(own): (own, is_new) for own, is_new in cursor.fetchall()}
 
 
-def row_of(
-    tenant_id: UUID, submission: Submission, workflow_id: UUID | None, *, now: datetime
-) -> dict[str, Any]:
-    """One event as the statements that store take it."""
+def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
+    return _encode(rows).decode()
+
+
+def row_of(tenant_id: UUID, submission: Submission, *, now: datetime) -> dict[str, Any]:
+    """One event as the statements that store take it; they find its workflow, and say when it came."""
     event = submission.event
     return {
         "id": str(uuid7(now)),
         "tenant_id": str(tenant_id),
-        "workflow_id": workflow_id and str(workflow_id),
+        "workflow_id": event.workflow_id and str(event.workflow_id),
+        "workflow_slug": event.workflow_slug,
         "event_type": event.event_type,
         "payload": event.payload,
         "occurred_at": rfc3339.format(event.occurred_at),
-        "received_at": rfc3339.format(now),
         "run_ref": event.run_id or "",
         "schema_version": event.schema_version,
         "extra": event.extra,
@@ -169,7 +179,7 @@ def row_of(
         "correlation_id": submission.correlation_id,
         "key_hash": event.key_hash.hex(),
         "field_digests": event.field_digests,
-        "warnings": list(event.warnings),
+        "warnings": event.warnings,
     }
 
 
@@ -202,34 +212,15 @@ def _verdict(
     return Verdict("replayed", event_id, correlation_id, tuple(warnings))
 
 
-def _workflows(
-    tenant_id: UUID, submissions: Sequence[Submission], *, now: datetime
-) -> list[UUID | None]:
-    """The workflow of each submission; an unknown slug registers itself where the tenant allows it."""
-    slugs = {s.event.workflow_slug for s in submissions if s.event.workflow_slug}
-    ids = {s.event.workflow_id for s in submissions if s.event.workflow_id}
-    mine = Workflow.objects.for_tenant(tenant_id)
-    known_ids = set(mine.filter(id__in=ids).values_list("id", flat=True)) if ids else set()
-    known = dict(mine.filter(slug__in=slugs).values_list("slug", "id")) if slugs else {}
-    if slugs - known.keys():
-        known |= _register(tenant_id, sorted(slugs - known.keys()), now=now)
-    return [
-        known.get(s.event.workflow_slug)
-        if s.event.workflow_slug
-        else s.event.workflow_id
-        if s.event.workflow_id in known_ids
-        else None
-        for s in submissions
-    ]
-
-
-def _register(tenant_id: UUID, slugs: list[str], *, now: datetime) -> dict[str, UUID]:
+def _register(tenant_id: UUID, rows: Sequence[Mapping[str, Any]], *, now: datetime) -> bool:
+    """Whether the slugs of these rows, which nobody knew, are known now: a tenant may refuse them."""
+    slugs = {row["workflow_slug"] for row in rows if row["workflow_slug"]}
     tenant = Tenant.objects.get(pk=tenant_id)
-    mine = Workflow.objects.for_tenant(tenant_id)
-    if not tenant.registers_workflows or mine.count() + len(slugs) > WORKFLOW_LIMIT:
-        return {}
+    n_known = Workflow.objects.for_tenant(tenant_id).count()
+    if not slugs or not tenant.registers_workflows or n_known + len(slugs) > WORKFLOW_LIMIT:
+        return False
     Workflow.objects.bulk_create(
-        [Workflow(tenant_id=tenant_id, slug=slug, created_at=now) for slug in slugs],
+        [Workflow(tenant_id=tenant_id, slug=slug, created_at=now) for slug in sorted(slugs)],
         ignore_conflicts=True,
     )
-    return dict(mine.filter(slug__in=slugs).values_list("slug", "id"))
+    return True

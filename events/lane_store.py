@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-import msgspec
 from django.conf import settings
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
@@ -33,8 +32,6 @@ _TAKE_IN = "select * from awf_take_in(%s, %s, %s)"
 PLAIN_CORRELATION = 100  # a longer one could make an answer that is packed; so in awf_take_in
 KEYS_MOST = 2000
 TRIES = 2  # with what was assumed, and with what is so
-
-_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +147,8 @@ def _row(arrival: Arrival, *, now: datetime) -> _Row | None:
     if event.warnings:
         return None
     submission = Submission(event, arrival.correlation_id)
-    fields = ingest.row_of(caller.tenant.id, submission, event.workflow_id, now=now)
-    fields["workflow_slug"], fields["api_key_id"] = event.workflow_slug, str(caller.key_id)
-    fields["received_at"] = None  # the database says when
+    fields = ingest.row_of(caller.tenant.id, submission, now=now)
+    fields["api_key_id"] = str(caller.key_id)
     return _Row(event, fields)
 
 
@@ -169,7 +165,9 @@ async def _take_in(
     failpoint("ingest.before_commit")
     cursor = connection.cursor()
     with metrics.timed(metrics.DATABASE_SECONDS):
-        await cursor.execute(_TAKE_IN, [seen.moment(), _json(senders), _json(given)])
+        await cursor.execute(
+            _TAKE_IN, [seen.moment(), ingest.as_json(senders), ingest.as_json(given)]
+        )
     failpoint("ingest.after_commit")
     correlations = {fields["id"]: fields["correlation_id"] for fields in given}
     found = await cursor.fetchall()
@@ -204,7 +202,3 @@ def _measure(
         metrics.EVENTS_INGESTED.labels(tenant_id, *labels).inc(n)
     for tenant_id, n in again.items():
         metrics.DUPLICATES.labels(tenant_id).inc(n)
-
-
-def _json(rows: list[dict[str, Any]]) -> str:
-    return _encode(rows).decode()

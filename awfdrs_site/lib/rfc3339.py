@@ -20,6 +20,8 @@ def parse(text: str) -> datetime:
     match = _TIME.fullmatch(text)
     if match is None:
         raise ValueError("not an RFC 3339 time with an offset")
+    if text[-1] == "Z" and match[6] != "60":
+        return datetime.fromisoformat(text)
     year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))
     microsecond = int((match[7] or "")[:6].ljust(6, "0"))
     is_leap = second == 60
@@ -38,7 +40,8 @@ def format(moment: datetime) -> str:
     """UTC with a `Z`; microseconds only when there are any. Raises ValueError when naive."""
     if moment.tzinfo is None:
         raise ValueError("a time without an offset")
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat()[:-6] + "Z"
 
 
 def _offset(sign: str | None, hours: str | None, minutes: str | None) -> timezone:

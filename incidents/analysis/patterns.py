@@ -14,7 +14,7 @@ import re2
 STARS_MOST = 5  # a glob of many stars costs more than anybody means by it
 PATTERN_CHARACTERS = 1000  # the columns take less
 TEXT_CHARACTERS = 8192  # what stands later is not looked at
-_ASKED_AGAIN = 200  # characters of a text whose answer is kept: event types and codes, of which there are few
+_ASKED_AGAIN = 200  # characters of a text whose answer is kept: event types and codes
 _MEMORY = 1 << 20  # bytes a compiled pattern may take: a{1000}{1000} is refused for what it costs
 _CLASS = re.compile(r"\[(!?)(\]?[^\]]*)\]", re.DOTALL)
 
