@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -18,7 +17,7 @@ from actions.channel_forms import SIGNED, ChannelForm, PlatformChannelForm
 from actions.models import Channel, Delivery, PlatformChannel
 from actions.states import ChannelKind, DeliveryKind
 from awfdrs_site.lib.ids import uuid7
-from tenants import scoping, secrets
+from tenants import scoping, second_step, secrets
 from tenants.admin import show_once
 from tenants.admin_base import PlatformAdmin, TenantAdmin, block_of
 
@@ -39,8 +38,8 @@ class TestedAdmin:
 
     @method_decorator([never_cache, csrf_protect, require_http_methods(["GET", "HEAD", "POST"])])
     def test(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path())
+        if (elsewhere := second_step.turned_away(request)) is not None:
+            return elsewhere
         with block_of(request):
             if not self.has_view_permission(request):  # type: ignore[attr-defined]
                 raise PermissionDenied

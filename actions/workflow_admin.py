@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -21,7 +20,7 @@ from actions import retry, schedules, signing_secrets, transport, trials
 from actions.serializers import QUIET_MINUTES_MAX
 from awfdrs_site.lib import clock
 from safety import rulefields, rules
-from tenants import scoping
+from tenants import scoping, second_step
 from tenants.admin import show_once
 from tenants.admin_base import OfTenantForm, PlatformAdmin, actor_of, is_platform
 from tenants.models import Vendor, Workflow
@@ -136,8 +135,8 @@ class WorkflowAdmin(PlatformAdmin):
     @method_decorator([never_cache, csrf_protect, require_http_methods(["GET", "HEAD", "POST"])])
     def test(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Ask first, then send one signed call that asks for nothing and show what came back."""
-        if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path())
+        if (elsewhere := second_step.turned_away(request)) is not None:
+            return elsewhere
         if not is_platform(request):
             raise PermissionDenied
         with scoping.platform():

@@ -45,10 +45,8 @@ class Site(admin.AdminSite):
         """DESIGN.md rule 11: the block is open while the view runs and its page renders."""
 
         def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if not request.user.is_authenticated:
-                return redirect_to_login(request.get_full_path())
-            if second_step.is_owed(request):
-                return redirect(second_step.way_for(request))
+            if (elsewhere := second_step.turned_away(request)) is not None:
+                return elsewhere
             with admin_base.block_of(request):
                 response = view(request, *args, **kwargs)
                 if hasattr(response, "render"):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, Prefetch, Q, Value, When
 from django.http import Http404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -38,6 +38,7 @@ from safety.serializers import (
     VendorSerializer,
 )
 from safety.states import SwitchScope
+from tenants import second_step
 from tenants.api import TenantAPIView, get_or_404
 from tenants.models import Vendor, Workflow
 from tenants.scoping import bound, platform
@@ -64,7 +65,8 @@ class Vendors(TenantAPIView):
 
     def get(self, request: Request) -> Response:
         tenant_id = self.caller.tenant.id
-        rows = Vendor.objects.for_tenant(tenant_id).prefetch_related("breakers")
+        breakers = Prefetch("breakers", CircuitBreaker.objects.for_tenant(tenant_id))
+        rows = Vendor.objects.for_tenant(tenant_id).prefetch_related(breakers)
         return self.listing.answer(request, rows, prepare=_with_breaker)
 
 
@@ -186,6 +188,8 @@ class KillSwitchLift(TenantAPIView):
             return self.wrote({**answer, **preview})
         if not _is_platform(request):
             raise Problem("forbidden", "The global switch belongs to the platform.")
+        if second_step.is_owed(request._request):  # ADR 0010: stopping is easy, going on is not
+            raise Problem("forbidden", "Going on everywhere takes the second step of signing in.")
         with platform() as now:
             killswitch.lift_global(self.subject, **said, by=by, now=now)
             answer = _written(GlobalKillSwitch.objects.get(pk=pk))

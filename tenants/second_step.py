@@ -9,8 +9,10 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth as totp
 from allauth.mfa.utils import decrypt
 from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
 from django.db import connection
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 
@@ -53,6 +55,16 @@ def way_for(request: HttpRequest) -> str:
     user_id = request.user.pk or 0
     page = reverse("mfa_reauthenticate" if is_set_up(user_id) else "mfa_index")
     return f"{page}?{urlencode({'next': request.get_full_path()})}"
+
+
+def turned_away(request: HttpRequest) -> HttpResponseRedirect | None:
+    """Where whoever opens the administration has to go first; None for who may go on.
+
+    Every page of it asks, those that open no block of the site's own too.
+    """
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.get_full_path())
+    return redirect(way_for(request)) if is_owed(request) else None
 
 
 def take(request: HttpRequest, user: Any, code: str) -> Authenticator | None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from pytest_django import Settings
 
 from safety.models import GlobalKillSwitch
 from tenants import scoping
@@ -136,6 +137,21 @@ def test_the_global_switch_needs_a_platform_administrator(api: Api, platform_adm
     lifted = platform_admin.post(lift, {"reason": "over"}, content_type="application/json")
     assert (lifted.status_code, lifted.json()["is_active"]) == (200, False)
     assert api.get(SWITCHES).json()["platform"] == []
+
+
+def test_a_stolen_password_of_staff_stops_everything_and_sets_nothing_going_again(
+    platform_admin: Client, settings: Settings
+) -> None:
+    settings.STAFF_NEEDS_SECOND_STEP = True
+    body = {"scope": "global", "reason": "all of it"}
+    made = platform_admin.post(SWITCHES, body, content_type="application/json")
+    assert made.status_code == 201
+    for dry in ("", "?dry_run=true"):
+        lift = f"{SWITCHES}/{made.json()['id']}/lift{dry}"
+        refused = platform_admin.post(lift, {"reason": "over"}, content_type="application/json")
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    with scoping.platform():
+        assert GlobalKillSwitch.objects.get().lifted_at is None
 
 
 def test_a_dry_run_of_the_global_switch_stops_nobody(platform_admin: Client) -> None:
