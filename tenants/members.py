@@ -56,8 +56,7 @@ def invite(tenant: TenantRef, *, email: str, role: str, by: Actor, now: datetime
         raise MemberRefused(f"{MOST} invitations stand already. Withdraw some first.")
     invitation, _ = mine.update_or_create(email=address, defaults=said | {"tenant_id": tenant.id})
     journal.record(invitation, "member_invited", by=by, at=now, email=address, role=role)
-    if not letters.was_written_to(address, since=now - AGAIN_AFTER):  # its link is good as well
-        _write(invitation, tenant, by=by, now=now)
+    _write(invitation, tenant, by=by, now=now)
     found: Invitation = invitation
     return found
 
@@ -134,10 +133,13 @@ def remove(member: Membership, *, by: Actor, now: datetime) -> None:
 
 
 def _write(invitation: Invitation, tenant: TenantRef, *, by: Actor, now: datetime) -> None:
+    """Unless that was written just now: the link is the same."""
+    subject, to = f"{by.label} invites you to {tenant.name}", invitation.email
+    if letters.was_written_to(to, subject=subject, since=now - AGAIN_AFTER):
+        return
     told = {"by": by.label, "tenant": tenant.name, "role": invitation.role}
     text = _TEXT.format(**told, link=link_of(invitation))
-    subject = f"{by.label} invites you to {tenant.name}"
-    letters.write(email=invitation.email, subject=subject, text=text, now=now)
+    letters.write(email=to, subject=subject, text=text, now=now)
 
 
 def _locked(member: Membership) -> Membership:

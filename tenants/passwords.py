@@ -16,6 +16,7 @@ from tenants import journal, letters, scoping, sessions
 from tenants.journal import Actor
 
 AGAIN_AFTER = timedelta(minutes=2)  # nobody's mailbox is filled by others
+_SUBJECT = "A new password"
 _TEXT = """\
 Somebody, hopefully you, asked for a new password for {name} at AWFDRS.
 
@@ -47,10 +48,11 @@ def ask(email: str) -> None:
     with scoping.platform() as now:
         people = get_user_model().objects.filter(email__iexact=email, is_active=True)
         for user in people.order_by("pk")[:5]:
-            if letters.was_written_to(user.email, since=now - AGAIN_AFTER):
+            subject = f"{_SUBJECT} for {user.get_username()}"
+            if letters.was_written_to(user.email, subject=subject, since=now - AGAIN_AFTER):
                 continue
             text = _TEXT.format(name=user.get_username(), link=link_for(user))
-            letters.write(email=user.email, subject="A new password", text=text, now=now)
+            letters.write(email=user.email, subject=subject, text=text, now=now)
 
 
 def link_for(user: Any) -> str:

@@ -9,7 +9,7 @@ from django.core import mail
 from django.test import Client
 from django.urls import reverse
 
-from tenants import auth, letters, members, scoping
+from tenants import auth, letters, members, passwords, scoping
 from tenants.journal import Actor
 from tenants.members import MemberRefused
 from tenants.models import ApiKey, Invitation, Membership, Tenant
@@ -121,6 +121,29 @@ def test_asked_again_at_once_there_is_one_letter_and_one_invitation(
     monkeypatch.setattr(members, "MOST", 1)
     refused = client.post(MEMBERS, {"email": "two@example.org", "role": "viewer"})
     assert refused.status_code == 422
+
+
+def test_another_tenants_letter_keeps_nobodys_own_back(
+    ann: User, alice: User, globex: Tenant
+) -> None:
+    boss = MembershipFactory(tenant=globex, role="admin").user
+    for email in ("alice@example.org", "new@example.org"):
+        invited(boss, email)
+    # within the minutes in which nobody is written to twice about the same
+    link = invited(ann, "new@example.org")
+    assert "Join Acme" in Client().get(link).content.decode()
+    mail.outbox.clear()
+    for _ in range(2):
+        passwords.ask("alice@example.org")
+    assert letters.send_due() == 1
+    assert "/password/new/" in str(mail.outbox[0].body)
+
+
+def test_two_accounts_of_one_address_each_get_their_link(alice: User) -> None:
+    UserFactory(username="alice.too", email=alice.email)
+    passwords.ask(alice.email)
+    assert letters.send_due() == 2
+    assert {letter.subject.split()[-1] for letter in mail.outbox} == {"alice", "alice.too"}
 
 
 def test_a_member_is_not_invited_again(ann: User, alice: User) -> None:
