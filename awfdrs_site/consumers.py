@@ -1,6 +1,7 @@
 """The live feed: who may listen, and facts passed on. No rows, no rendering."""
 
 import asyncio
+import json
 import logging
 from contextlib import suppress
 from typing import Any
@@ -21,9 +22,12 @@ RECHECK_SECONDS = 4.0  # with the answer, a revoked session or membership closes
 CLOSE_FORBIDDEN = 4403
 CLOSE_UNAUTHENTICATED = 4401
 CLOSE_TRY_LATER = 1013
+CLOSE_NOT_OURS = 1008
 ANSWER_SECONDS = 4.0  # a hung server is an absent one
 TEXTS_AT_ONCE = 20  # about three seconds; who takes less re-reads everything instead
 OLDEST_PAGE_SECONDS = 30.0
+SAID_CHARACTERS = 500
+SAID_MOST = 10  # on one line; a browser of ours speaks once
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,7 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
         self._texts: asyncio.Queue[str] = asyncio.Queue(TEXTS_AT_ONCE)
         self._tasks: list[asyncio.Task[None]] = []
         self._room: feed.Room | None = None
+        self._n_said = 0
         try:
             await asyncio.wait_for(self._join(), ANSWER_SECONDS)
         except (OSError, TimeoutError, DatabaseError, RedisError):
@@ -68,13 +73,20 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
         if self.tenant_id is not None:
             feed.of_this_process().leave(self.tenant_id, self)
 
+    async def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
+    ) -> None:
+        """What no browser of ours says ends the line: answering it takes time from every console here."""
+        self._n_said += 1
+        content = _said(text_data or "")
+        if content is None or self._n_said > SAID_MOST:
+            await self.close(code=CLOSE_NOT_OURS)
+            return
+        await self.receive_json(content)
+
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         """A browser says what it last heard, or how old its page is, and hears what it missed."""
-        if (
-            self._room is None
-            or not isinstance(content, dict)
-            or not {"since", "age"} & set(content)
-        ):
+        if self._room is None or not {"since", "age"} & set(content):
             return
         facts = _missed(self._room, content)
         if facts is None:
@@ -105,6 +117,12 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
                 # Nobody can say whether they may listen, and nothing is committed that they could hear.
                 logger.warning("the feed's recheck found no database")
                 continue
+            except (
+                Exception
+            ):  # this is the edge: a check that has ended would let them listen for ever
+                logger.exception("the feed's recheck failed")
+                await self.close(code=CLOSE_TRY_LATER)
+                return
             if tenant_id != self.tenant_id:
                 await self.close(code=CLOSE_FORBIDDEN)
                 return
@@ -129,6 +147,15 @@ async def _redis_answers() -> bool:
     asked = asyncio.wrap_future(health.cache.start())
     done, _ = await asyncio.wait({asked}, timeout=health.DEADLINE_SECONDS)
     return bool(done) and asked.exception() is None
+
+
+def _said(text: str) -> dict[str, Any] | None:
+    """None for what is too long, no JSON or no object."""
+    try:
+        content = json.loads(text) if len(text) <= SAID_CHARACTERS else None
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _missed(room: feed.Room, asked: dict[str, Any]) -> list[dict[str, Any]] | None:

@@ -15,7 +15,7 @@ from awfdrs_site.asgi import application
 from awfdrs_site.lib import live
 from incidents import lifecycle
 from incidents.models import Incident
-from tenants import journal, scoping, sessions
+from tenants import auth, journal, scoping, sessions
 from tenants.models import Membership, Tenant
 from tests.cast import acting, signed_in
 from tests.factories import IncidentFactory
@@ -213,3 +213,38 @@ async def test_a_line_that_takes_nothing_holds_nobody_up() -> None:
         console.hear(str(number))
     assert console._texts.qsize() == 1
     assert console._texts.get_nowait() == feed.RESET
+
+
+async def test_what_no_browser_of_ours_says_ends_the_line(alice: User) -> None:
+    too_long = '{"since": "' + "9" * consumers.SAID_CHARACTERS + '"}'
+    for said in ("[" * 400, '{"age": 1', "[1]", too_long, None):
+        socket = await opened(alice)
+        await socket.send_to(text_data=said, bytes_data=None if said else b"\x00")
+        message = await socket.receive_output(timeout=PATIENCE_SECONDS)
+        told = (message["type"], message["code"], said)
+        assert told == ("websocket.close", consumers.CLOSE_NOT_OURS, said)
+
+
+async def test_who_never_stops_asking_is_answered_a_few_times(alice: User) -> None:
+    socket = await opened(alice)
+    for _ in range(consumers.SAID_MOST + 1):
+        await socket.send_json_to({"since": "nobody.0"})
+    while (message := await socket.receive_output(timeout=PATIENCE_SECONDS))["type"] == (
+        "websocket.send"
+    ):
+        pass
+    assert (message["type"], message["code"]) == ("websocket.close", consumers.CLOSE_NOT_OURS)
+
+
+async def test_a_recheck_that_breaks_closes_the_socket(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0.1)
+    socket = await opened(alice)
+
+    def broken(_cookie: str) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(auth, "tenant_of_session", broken)
+    message = await socket.receive_output(timeout=PATIENCE_SECONDS)
+    assert (message["type"], message["code"]) == ("websocket.close", consumers.CLOSE_TRY_LATER)
