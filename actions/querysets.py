@@ -25,4 +25,5 @@ class ActionQuerySet(TenantQuerySet["Action"]):
 
     def with_attempts(self) -> Self:
         attempts: Any = self.model._meta.get_field("attempts").related_model
-        return self.prefetch_related(Prefetch("attempts", attempts.objects.order_by("number")))
+        mine = attempts.objects.for_tenant(self.tenant_id)
+        return self.prefetch_related(Prefetch("attempts", mine.order_by("number")))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from incidents.states import CLOSED, OPEN, UNRECOVERED, RunState
 from tenants.querysets import TenantQuerySet
@@ -33,7 +33,10 @@ class IncidentQuerySet(TenantQuerySet["Incident"]):
 
 class RunQuerySet(TenantQuerySet["Run"]):
     def of_incident(self, incident_id: UUID) -> Self:
-        return self.filter(affected_by__incident_id=incident_id)
+        # the ledger's index begins with the tenant, whom the wall alone does not name to it
+        return self.filter(
+            affected_by__incident_id=incident_id, affected_by__tenant_id=F("tenant_id")
+        )
 
     def unrecovered(self) -> Self:
         return self.filter(state__in=UNRECOVERED)

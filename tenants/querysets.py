@@ -17,22 +17,29 @@ class TenantQuerySet(models.QuerySet[M]):
     which is just as safe and says less.
     """
 
-    _tenant_named = False
+    _tenant_id: UUID | None = None
 
     def for_tenant(self, tenant: Any) -> Self:
         """Only the rows of `tenant` (a Tenant, anything with its id, or the id)."""
         tenant_id: UUID = getattr(tenant, "id", tenant)
         scoped = self.filter(tenant_id=tenant_id)
-        scoped._tenant_named = True
+        scoped._tenant_id = tenant_id
         return scoped
+
+    @property
+    def tenant_id(self) -> UUID:
+        """Whose rows these are, for reads that go along. Raises UnscopedQuery when nobody said."""
+        if self._tenant_id is None:
+            raise scoping.UnscopedQuery(f"{self.model.__name__}: say for_tenant(...) first")
+        return self._tenant_id
 
     def _clone(self) -> Self:
         clone: Self = super()._clone()  # type: ignore[misc]
-        clone._tenant_named = self._tenant_named
+        clone._tenant_id = self._tenant_id
         return clone
 
     def _demand_scope(self) -> None:
-        if not self._tenant_named and scoping.current() is None:
+        if self._tenant_id is None and scoping.current() is None:
             raise scoping.UnscopedQuery(f"{self.model.__name__}: say for_tenant(...) first")
 
     def _fetch_all(self) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from django.apps import apps
 
+from tenants import walls
 from tenants.models import TenantKey
 from tenants.roles import APP, LOOKUP, OWNER, PIPELINE, PLATFORM
 from tests.architecture import catalog
@@ -29,6 +30,10 @@ select t.relname, i.relname, x.indisprimary,
 from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class t on t.oid = x.indrelid
 where x.indisunique and t.relnamespace = 'public'::regnamespace
 """
+_FORMS = """
+select c.relname, pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)
+from pg_policy p join pg_class c on c.oid = p.polrelid where p.polname = 'app'
+"""
 _DEFINER_FUNCTIONS = """
 select p.proname, pg_get_userbyid(p.proowner), coalesce(p.proconfig::text, '')
 from pg_proc p where p.pronamespace = 'public'::regnamespace and p.prosecdef
@@ -52,10 +57,30 @@ def test_every_tenants_table_and_partition_has_a_forced_wall(owner: Owner) -> No
         assert table.owner == OWNER
 
 
+def test_every_wall_compares_in_the_one_form_there_is(owner: Owner) -> None:
+    # a table of its own for each column, walled as migrations do it today, and gone again
+    with owner.connection.transaction(force_rollback=True):
+        for column, probe in (("tenant_id", "probe"), ("id", "probe_of_tenants")):
+            owner.connection.execute(f"create table {probe} ({column} uuid not null)")
+            own = walls.OF_TENANT.replace("tenant_id", column)
+            for statement in walls.statements(probe, app="select", tenant_is=own):
+                owner.connection.execute(statement)
+            for again in walls.seen_anew(probe, column=column).sql:
+                owner.connection.execute(str(again))
+        forms = {name: (seen, written) for name, seen, written in rows(owner, _FORMS)}
+    usual, of_tenants_row = forms.pop("probe"), forms.pop("probe_of_tenants")
+    assert usual[0] != usual[1]
+    assert forms.pop(catalog.TENANT) == of_tenants_row
+    assert forms.keys() == of_tenants(owner).keys() - {catalog.TENANT}
+    assert {name for name, form in forms.items() if form != usual} == set()
+
+
 def test_a_partition_made_later_has_the_wall_too(owner: Owner) -> None:
     for parent in ("events_event", "incidents_eventlink"):
         rows(owner, "select awf_make_partition(%s, '2031-05-06')", parent)
         partition = tables(owner)[f"{parent}_20310506"]
+        forms = {name: form for name, *form in rows(owner, _FORMS)}
+        assert forms[partition.name] == forms[parent]
         assert (partition.is_walled, partition.is_forced) == (True, True)
         assert {"app", "owner"} <= partition.policies
         rows_of = "select 1 from pg_class where relname = %s and relispartition"

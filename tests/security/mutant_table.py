@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from tenants.walls import OF_TENANT, SEEN
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -58,9 +60,7 @@ MUTANTS = (
     Mutant(
         "one policy lets every row through",
         "alter policy app on incidents_incident using (true) with check (true)",
-        "alter policy app on incidents_incident"
-        " using (tenant_id = nullif(current_setting('awf.tenant', true), '')::uuid)"
-        " with check (tenant_id = nullif(current_setting('awf.tenant', true), '')::uuid)",
+        f"alter policy app on incidents_incident using ({SEEN}) with check ({OF_TENANT})",
         (f"{IN_USE}test_raw_sql_in_a_tenants_block_sees_that_tenant_only",),
     ),
     Mutant(

@@ -66,4 +66,4 @@ def test_for_tenant_takes_the_tenant_or_its_id(acme: Tenant, globex: Tenant) -> 
             assert [v.tenant_id for v in Vendor.objects.for_tenant(named)] == [acme.pk]
         # every queryset made from it remembers that the tenant was named
         chained = Vendor.objects.for_tenant(acme).order_by("id").exclude(name="x")
-        assert chained._tenant_named
+        assert chained.tenant_id == acme.pk
