@@ -33,6 +33,7 @@ ASKS_DATABASE = frozenset(
     | {"beat", "pipeline"}
 )
 ASKS_REDIS = "workers"
+_FIRST = "Mend this first, then look again: other findings may follow."
 
 
 @dataclass(frozen=True)
@@ -61,5 +62,5 @@ def _look(check: Check) -> Finding:
     try:
         return check()
     except Exception as failure:  # whatever it is, that is what is wrong
-        cure = "Mend this first, then look again: other findings may follow."
-        return Finding(BROKEN, told(failure), cure)
+        cure = doctor_database.cure_of(failure)
+        return Finding(BROKEN, told(failure), cure or _FIRST)

@@ -4,7 +4,7 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from awfdrs_site import health
@@ -25,6 +25,8 @@ _CURES = {
     "no password supplied": "Put the login's password into DATABASE_URL.",
     "pg_hba.conf": "Let this login in from this address, in the server's pg_hba.conf.",
     'database "': "Make the database that DATABASE_URL names, or correct the name; then run manage.py migrate.",
+    "statement pooling": "Set pool_mode = transaction in PgBouncer; statement mode allows no transactions.",
+    "read-only": "Point DATABASE_URL at the primary; if it is the primary, see why it takes no writes.",
     "resolve host": "Correct the host in DATABASE_URL, or mend the name service of this machine.",
 }
 _SEE_IT = "See that the server runs, that DATABASE_URL names it, and that it lets this machine in."
@@ -64,7 +66,8 @@ select min(last_day) from (
 
 
 def answers() -> Finding:
-    number, version, durability, is_read_only = _one(_SERVER)
+    with transaction.atomic():  # what a pooler in statement mode refuses
+        number, version, durability, is_read_only = _one(_SERVER)
     if number < OLDEST_POSTGRES:
         return Finding(BROKEN, f"PostgreSQL {version} is too old.", "Upgrade it to 15 or newer.")
     if is_read_only:
@@ -85,10 +88,14 @@ def what_keeps_us_out() -> Finding | None:
     try:
         health.ask_database()
     except Exception as failure:
-        said = str(failure)
-        cure = next((cure for part, cure in _CURES.items() if part in said), _SEE_IT)
-        return Finding(BROKEN, told(failure), cure)
+        return Finding(BROKEN, told(failure), cure_of(failure) or _SEE_IT)
     return None
+
+
+def cure_of(failure: Exception) -> str:
+    """For what a server said; empty where nothing is known for it."""
+    said = str(failure)
+    return next((cure for part, cure in _CURES.items() if part in said), "")
 
 
 def connections_are_free() -> Finding:

@@ -22,6 +22,12 @@ EPILOG = (
 )
 
 
+SCOPES = (
+    "Sending needs events:write; tail, incidents ls and rules effective read; ack and resolve operate;"
+    " other rules configure. An admin makes keys under Settings › API keys."
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     say = Say(is_json=options.json)
@@ -36,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Away as away:
         return say.failed(AWAY, str(away))
     except Denied as denied:
-        return say.failed(DENIED, str(denied), problem=denied.problem)
+        hint = f" {SCOPES}" if denied.code == "missing_scope" else ""
+        return say.failed(DENIED, f"{denied}{hint}", problem=denied.problem)
     except Problem as problem:
         return say.failed(NO, str(problem), problem=problem.problem)
     except (SpoolFull, OSError) as error:

@@ -4,10 +4,10 @@ import argparse
 import hashlib
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from .client import Client, encoded, results_of
@@ -84,7 +84,7 @@ def _posted(http: Http, events: list[Event], say: Say) -> list[dict[str, Any]]:
                 events = events[: away.left]
             else:
                 say.note(f"{away} Waiting {away.retry_after or 1:.0f} s.")
-                time.sleep(away.retry_after or 1)
+                sleep(away.retry_after or 1)
 
 
 def tail(options: argparse.Namespace, http: Http, say: Say) -> int:
@@ -98,7 +98,7 @@ def tail(options: argparse.Namespace, http: Http, say: Say) -> int:
         since = max((event["received_at"] for event in events), default=since)
         if options.once:
             return DONE
-        time.sleep(POLL_SECONDS)
+        sleep(POLL_SECONDS)
 
 
 def _latest(http: Http, options: argparse.Namespace, since: str) -> list[dict[str, Any]]:

@@ -9,12 +9,14 @@ from unittest.mock import Mock
 import pytest
 
 from actions import simulation_work
-from awfdrs_site.client import Client
+from awfdrs_site.client import Client, sending
 from awfdrs_site.client.cli import main
 from awfdrs_site.client.http import Problem
 from incidents.models import Incident
-from tenants.models import Tenant
-from tests.cast import digest_all, event, stored, submit
+from tenants import scoping
+from tenants.models import ApiKey, Tenant
+from tenants.states import Scope
+from tests.cast import digest_all, event, key_of, stored, submit
 from tests.factories import IncidentFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,10 +70,13 @@ def absent(origin: str) -> Any:
 
 
 def test_it_ends_with_three_while_away_and_with_four_without_the_right_key(
-    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch, acme: Tenant
 ) -> None:
     assert said(capsys, "--url", NOWHERE, "incidents", "ls")[0] == 3
     assert said(capsys, "--url", NOWHERE, "doctor")[0] == 1
+    monkeypatch.setenv("AWFDRS_KEY", key_of(acme, Scope.EVENTS_WRITE))
+    assert main(["incidents", "ls"]) == 4
+    assert "incidents ls and rules effective read" in capsys.readouterr().err
     monkeypatch.setenv("AWFDRS_KEY", "awf_nobody_knows")
     assert said(capsys, "incidents", "ls")[0] == 4
     monkeypatch.delenv("AWFDRS_KEY")
@@ -123,11 +128,37 @@ def test_a_wrapped_command_reports_how_it_started_and_ended_and_ends_as_the_comm
     assert events[5].payload["error_code"] == "sigkill"
 
 
+@pytest.mark.parametrize("without", ["the right key", "an answer", "an answer and a disk"])
 def test_a_wrapped_command_runs_also_when_nobody_takes_the_reports(
-    monkeypatch: pytest.MonkeyPatch,
+    without: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("AWFDRS_KEY", "awf_nobody_knows")
+    if without == "the right key":
+        monkeypatch.setenv("AWFDRS_KEY", "awf_nobody_knows")
+    else:
+        monkeypatch.setenv("AWFDRS_URL", NOWHERE)
+    if "disk" in without:
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("AWFDRS_SPOOL", str(tmp_path / "file" / "spools"))
     assert main(["run", "--workflow", "nightly", "--", sys.executable, "-c", "exit(3)"]) == 3
+
+
+def test_replay_waits_where_the_limit_of_the_key_says_so(
+    capsys: Printed, acme: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        with scoping.bound(acme.pk):
+            ApiKey.objects.for_tenant(acme).update(rate_per_second=1e6, burst=1000)
+
+    monkeypatch.setenv("AWFDRS_KEY", key_of(acme, rate_per_second=0.01, burst=2))
+    monkeypatch.setattr(sending, "sleep", wait)
+    file = tmp_path / "events.ndjson"
+    body = {**event(), "occurred_at": "2026-01-19T10:00:00Z"}
+    file.write_text("\n".join(json.dumps({**body, "run_id": f"r-{n}"}) for n in range(5)))
+    assert said(capsys, "replay", str(file))[1] == {"accepted": 5, "replayed": 0, "rejected": 0}
+    assert [seconds >= 1 for seconds in waited] == [True]
 
 
 def test_tail_shows_the_latest_events_oldest_first(capsys: Printed, acme: Tenant) -> None:

@@ -127,6 +127,7 @@ def test_each_part_that_is_ill_has_a_cure(monkeypatch: pytest.MonkeyPatch) -> No
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', "pg_hba.conf"),
         ('FATAL:  database "awfdrs" does not exist', "Make the database"),
         ("failed to resolve host 'postgres'", "name service"),
+        ("transaction blocks not allowed in statement pooling mode", "pool_mode"),
         ("connection refused", "See that the server runs"),
     ],
 )
