@@ -51,6 +51,7 @@ BUNDLES = {
         "js/query.js",
         "js/triage.js",
         "js/bulk.js",
+        "js/tabs.js",
         "js/theme.js",
         "js/palette.js",
         "js/keys.js",

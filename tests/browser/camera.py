@@ -23,7 +23,9 @@ THEMES = ("light", "dark")
 SETTLED = """() => document.fonts.ready.then(() => !document.querySelector(".htmx-request")
   && new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true)))))"""
 LIVE = "() => (document.getElementById('live')?.dataset.state ?? 'on') === 'on'"
-EXCESS = "document.documentElement.scrollWidth - innerWidth"
+# Of the page, and of what cuts off whatever is too wide for it.
+EXCESS = """Math.max(document.documentElement.scrollWidth - innerWidth,
+  ...[...document.querySelectorAll(".list, .verbs-bar, .top")].map((one) => one.scrollWidth - one.clientWidth))"""
 
 Prepare = Callable[[Page, Stack], None]
 
@@ -55,7 +57,7 @@ def take(page: Page, screen: Screen, stack: Stack, quantiser: Page) -> None:
             small = base64.b64decode(quantiser.evaluate(PALETTE, whole))
             (SCREENS / f"{screen.name}-{theme}-{size}.png").write_bytes(_packed(small))
         if (excess := page.evaluate(EXCESS)) > 0:
-            print(f"{screen.name} {size}: scrolls sideways by {excess} px")
+            print(f"{screen.name} {size}: too wide by {excess} px")
     return None
 
 

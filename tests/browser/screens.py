@@ -48,13 +48,19 @@ def simulate(page: Page, _stack: Stack) -> None:
 
 def ask_for_a_code(page: Page, stack: Stack) -> None:
     """Somebody with an authenticator app signs in."""
+    if page.locator("[name=password]").count():  # it asks again who that is
+        _answer(page, "password", stack.password)
     secret = page.locator(".secret")
     if secret.count():
-        page.locator("[name=code]").fill(_code(secret.inner_text()))
-        with page.expect_navigation():
-            page.locator("main form button").last.click()
+        _answer(page, "code", _code(secret.inner_text()))
     page.context.clear_cookies()
     _sign_in(page, "bob", stack.password)
+
+
+def _answer(page: Page, field: str, value: str) -> None:
+    page.locator(f"[name={field}]").fill(value)
+    with page.expect_navigation():
+        page.locator("main form button").last.click()
 
 
 def _code(secret: str) -> str:
@@ -172,6 +178,7 @@ def _visit(browser: Browser, who: str, stack: Stack) -> Page:
         _sign_in(page, who, stack.password)
     if who == "ann":
         _wait_for_incidents(page)
+        _look_after_some(page)
     return page
 
 
@@ -185,9 +192,7 @@ def _with_typeface(route: Route) -> None:
 def _sign_in(page: Page, who: str, password: str) -> None:
     page.goto("/sign-in/")
     page.locator("[name=login], [name=username]").fill(who)
-    page.locator("[name=password]").fill(password)
-    with page.expect_navigation():
-        page.locator("main button").first.click()
+    _answer(page, "password", password)
 
 
 def _wait_for_incidents(page: Page) -> None:
@@ -198,6 +203,20 @@ def _wait_for_incidents(page: Page) -> None:
         if page.locator(".row").count() >= ENOUGH_INCIDENTS:
             return
         page.wait_for_timeout(2000)
+
+
+def _look_after_some(page: Page) -> None:
+    """As on any morning: one is somebody's, one was seen, one sleeps."""
+    for workflow, keys in (
+        ("receipts.email", "ii"),
+        ("billing.invoice", "a"),
+        ("catalog.import", "s3"),
+    ):
+        page.goto(f"/incidents/?q=is:open+workflow:{workflow}")
+        if page.locator(".row").count():
+            for key in keys:
+                page.keyboard.press(key)
+            page.locator(".toast").first.wait_for()
 
 
 if __name__ == "__main__":
