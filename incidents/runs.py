@@ -4,7 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -154,9 +156,21 @@ def _ledger(tenant_id: UUID, run_ids: list[UUID]) -> defaultdict[UUID, set[UUID]
 
 
 def _new(tenant_id: UUID, key: Key) -> Run:
-    run = Run(id=uuid7(), tenant_id=tenant_id, workflow_id=UUID(key[0]), run_id=key[1])
-    run.version = 0  # not stored yet
-    return run
+    """Values in the order of their columns: names and defaults would take twice as long, for every run of a storm."""
+    own: dict[str, Any] = {
+        "id": uuid7(),
+        "tenant_id": tenant_id,
+        "workflow_id": UUID(key[0]),
+        "run_id": key[1],
+    }
+    values: Any = (_blank() | own).values()
+    return Run(*values)
+
+
+@cache
+def _blank() -> dict[str, Any]:
+    run = Run(version=0)  # not stored yet
+    return {field.attname: getattr(run, field.attname) for field in Run._meta.concrete_fields}
 
 
 def _hurt_by(said: Sequence[Reading], incidents: Mapping[str, Incident]) -> set[UUID]:
