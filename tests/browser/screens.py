@@ -212,7 +212,7 @@ def _look_after_some(page: Page) -> None:
         ("billing.invoice", "a"),
         ("catalog.import", "s3"),
     ):
-        page.goto(f"/incidents/?q=is:open+workflow:{workflow}")
+        page.goto(f"/incidents/?tab=open&q=workflow:{workflow}")
         if page.locator(".row").count():
             for key in keys:
                 page.keyboard.press(key)
