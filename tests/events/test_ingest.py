@@ -133,6 +133,15 @@ def test_an_unknown_slug_registers_its_workflow_once(acme: Tenant) -> None:
     assert workflows_of(acme) == ["nightly"]
 
 
+def test_known_and_new_workflows_share_a_batch_and_its_keys(acme: Tenant) -> None:
+    WorkflowFactory(tenant=acme, slug="checkout")
+    known, new = event(idempotency_key="a"), event(idempotency_key="b", workflow="nightly")
+    verdicts = submit_all(acme, [known, new, new, known])
+    assert [v.status for v in verdicts] == ["accepted", "accepted", "replayed", "replayed"]
+    assert [v.event_id for v in verdicts[2:]] == [verdicts[1].event_id, verdicts[0].event_id]
+    assert workflows_of(acme) == ["checkout", "nightly"]
+
+
 def test_a_tenant_may_refuse_workflows_it_does_not_know(acme: Tenant) -> None:
     with scoping.platform():
         Tenant.objects.filter(pk=acme.pk).update(registers_workflows=False)
