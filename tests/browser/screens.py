@@ -39,7 +39,7 @@ def follow(link: str) -> Prepare:
 
 
 def simulate(page: Page, _stack: Stack) -> None:
-    """A change of the tenant's rule, tried on what happened."""
+    """A change of a rule, tried on what happened."""
     page.locator("[name=key]").select_option("retry.max_retries")
     page.locator("[name=value]").fill("0")
     page.locator("button", has_text="Simulate").click()
@@ -111,7 +111,7 @@ SCREENS_OF = (
     Screen("kill-switches", "/kill-switches/"),
     Screen("rules", "/rules/"),
     Screen("rule", "/rules/tenant/"),
-    Screen("simulation", "/rules/tenant/", then=simulate),
+    Screen("simulation", "/rules/vendor/acquirer/", then=simulate),
     Screen("audit", "/audit/"),
     Screen("settings", "/settings/"),
     Screen("members", "/settings/members/"),
