@@ -73,9 +73,8 @@ def workers_answer() -> Finding:
     deaf = sorted(QUEUES - heard)
     return found(
         is_well=not deaf,
-        says=f"{len(queues)} workers answer, and nobody listens to {', '.join(deaf)}."
-        if deaf
-        else f"{len(queues)} workers answer.",
+        says=f"Workers that answer: {len(queues)}"
+        + (f", and none listens to {', '.join(deaf)}." if deaf else "."),
         cure=_START_WORKER,
         otherwise=WARNING,
     )

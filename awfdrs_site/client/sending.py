@@ -91,7 +91,14 @@ def tail(options: argparse.Namespace, http: Http, say: Say) -> int:
     seen: set[str] = set()
     since = ""
     while True:
-        events = _latest(http, options, since)
+        try:
+            events = _latest(http, options, since)
+        except Away as away:
+            if not since:
+                raise
+            say.note(f"{away} Asking again.")
+            sleep(POLL_SECONDS)
+            continue
         for event in reversed([event for event in events if event["id"] not in seen]):
             say.value(event, row(event, COLUMNS))
         seen = {event["id"] for event in events} or seen

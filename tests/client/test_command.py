@@ -11,7 +11,7 @@ import pytest
 from actions import simulation_work
 from awfdrs_site.client import Client, sending
 from awfdrs_site.client.cli import main
-from awfdrs_site.client.http import Problem
+from awfdrs_site.client.http import Away, Http, Problem
 from incidents.models import Incident
 from tenants import scoping
 from tenants.models import ApiKey, Tenant
@@ -168,6 +168,33 @@ def test_tail_shows_the_latest_events_oldest_first(capsys: Printed, acme: Tenant
     assert main(["tail", "--once", "-n", "2", "--workflow", "checkout"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[-1] for line in lines] == ["order-1", "order-2"]
+
+
+def test_tail_outlives_a_server_that_is_away_for_a_while(
+    capsys: Printed, acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(acme, run_id="before")
+    call = Http.call
+    story = iter(
+        ["", "away", "new", "enough"]
+    )  # what happens while it rests, from the first time on
+
+    def rest(seconds: float) -> None:
+        now = next(story)
+        if now == "enough":
+            raise KeyboardInterrupt
+        if now == "new":
+            submit(acme, run_id="after")
+        monkeypatch.setattr(Http, "call", gone if now == "away" else call)
+
+    def gone(*arguments: Any, **options: Any) -> Any:
+        raise Away("AWFDRS answers 503: later.")
+
+    monkeypatch.setattr(sending, "sleep", rest)
+    assert main(["tail"]) == 130
+    printed = capsys.readouterr()
+    assert [line.split()[-1] for line in printed.out.splitlines()] == ["before", "after"]
+    assert "Asking again" in printed.err
 
 
 def test_incidents_are_listed_shown_acknowledged_and_resolved(

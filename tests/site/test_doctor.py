@@ -170,7 +170,7 @@ def test_a_redis_that_answers_may_still_be_the_wrong_one(
     [
         (None, BROKEN, "No worker"),
         ({"one": [{"name": "digest"}], "two": [{"name": "default"}]}, WARNING, "actions"),
-        ({"one": [{"name": name} for name in ("digest", "actions", "default")]}, OK, "1 workers"),
+        ({"one": [{"name": name} for name in ("digest", "actions", "default")]}, OK, "answer: 1."),
     ],
 )
 def test_workers_must_listen_to_every_queue(
