@@ -10,9 +10,10 @@ from zlib import crc32
 
 from django import template
 from django.template import Context
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString, mark_safe
 
 from awfdrs_site.lib import assets, keymap
@@ -72,23 +73,35 @@ def key(does: str) -> SafeString:
 
 
 @register.simple_tag
-def bindings() -> tuple[keymap.Group, ...]:
-    return keymap.groups()
+@cache
+def key_sheet() -> SafeString:
+    """Every key, as the sheet shows them."""
+    return render_to_string("_keys.html", {"groups": keymap.groups()})
 
 
 @register.simple_tag(takes_context=True)
-def commands(context: Context) -> list[keymap.Binding]:
+def commands(context: Context) -> SafeString:
     """Of the command palette, those that this person may give."""
     caller = getattr(context.get("request"), "caller", None)
-    refused = (TRIAGE | CONFIGURE) - (caller.verbs if caller else frozenset())
-    return [one for one in keymap.commands() if one.does.split("-")[0] not in refused]
+    return _commands((TRIAGE | CONFIGURE) - (caller.verbs if caller else frozenset()))
+
+
+@cache
+def _commands(refused: frozenset[str]) -> SafeString:
+    offered = [one for one in keymap.commands() if one.does.split("-")[0] not in refused]
+    return render_to_string("_commands.html", {"commands": offered})
 
 
 @register.simple_tag(takes_context=True)
-def keymap_table(context: Context) -> list[dict[str, object]]:
-    """Empty for who wants no keys of a single letter (WCAG 2.1.4): then the keyboard is left alone."""
+def keymap_table(context: Context) -> SafeString:
+    """Nothing for who wants no keys of a single letter (WCAG 2.1.4): then the keyboard is left alone."""
     is_wanted = preferences.of(context.get("request")).single_keys
-    return keymap.for_browser() if is_wanted else []
+    return _keymap_table() if is_wanted else mark_safe("")
+
+
+@cache
+def _keymap_table() -> SafeString:
+    return json_script(keymap.for_browser(), "keymap")
 
 
 @register.filter
