@@ -38,15 +38,19 @@ del os.environ["DJANGO_SETTINGS_MODULE"], os.environ["REDIS_URL"]
 from django.conf import settings  # noqa: E402
 
 from tests import databases, quick  # noqa: E402
+from tests.faults.sizes import sized  # noqa: E402
 
 # The product's is slow on purpose.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 quick.look_for_static_files_once()
 quick.take_probes_out_seldom()
+quick.sign_in_at_once()
 
 # On a busy machine a slow example is no failure.
-hypothesis_settings.register_profile("suite", deadline=None, max_examples=60, print_blob=True)
+hypothesis_settings.register_profile(
+    "suite", deadline=None, max_examples=sized(small=25, full=500), print_blob=True
+)
 hypothesis_settings.load_profile("suite")
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from incidents import masking
 from incidents.signature import normalise
+from tests.faults.sizes import sized
 
 PATTERNS = Path(__file__).parents[1] / "data" / "redos_patterns.json"
 HOSTILE_SIZE = 64 * 1024
@@ -169,7 +170,7 @@ ANY_TEXT = st.text() | st.text(alphabet=string.printable) | st.lists(FRAGMENTS).
 SURROGATES = st.text(alphabet=st.characters(min_codepoint=0xD000, max_codepoint=0xE100))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=sized(small=100, full=2000))
 @given(ANY_TEXT | SURROGATES)
 def test_normalising_twice_changes_nothing(text: str) -> None:
     once = normalise(text)
@@ -180,7 +181,6 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
     assert not any(character < " " for character in once)
 
 
-@settings(max_examples=100, deadline=None)
 @given(ANY_TEXT, st.integers(0, 30))
 def test_it_is_total_and_stable_on_long_texts(text: str, times: int) -> None:
     once = normalise(text * times * 50)

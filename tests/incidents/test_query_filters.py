@@ -184,9 +184,7 @@ def test_what_means_nothing_is_refused_at_its_column(two: Asker) -> None:
         assert words in raised.value.message
 
 
-@settings(
-    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     key=st.sampled_from([*KEYS, "", "sev"]),
     value=st.text(max_size=12)

@@ -261,7 +261,6 @@ def test_hostile_notes_hold_no_tag_but_plain_text_and_safe_links(note: str) -> N
         assert re.fullmatch(ALLOWED, tag), shown
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=300) | st.text("<>[]()!`*_#|-\\&;:/ ax\"'\n", max_size=300))
 def test_any_note_is_shown_with_known_tags_only(note: str) -> None:
     shown = notes.as_html(note)
@@ -314,9 +313,7 @@ def do(incident: Incident, verb: str, now: datetime, people: list[User]) -> Undo
     return done.step
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(verbs=st.lists(st.sampled_from([*STEPS, "assign", "unassign"]), min_size=1, max_size=6))
 def test_steps_taken_back_one_by_one_restore_exactly_what_was(
     acme: Tenant, alice: User, verbs: list[str]

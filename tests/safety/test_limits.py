@@ -91,9 +91,7 @@ def test_less_than_one_a_day_is_a_rate_too(acme: Tenant) -> None:
     assert take_at(vendor, 100_001, slow).allowed
 
 
-@hypothesis_settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rate=st.sampled_from([0.5, 1.0, 3.0, 30.0, 100.0]),
     burst=st.integers(1, 6),
