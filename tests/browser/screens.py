@@ -19,6 +19,7 @@ from tests.browser.screen_stack import Stack
 
 OUTAGE_SECONDS = 180
 ENOUGH_INCIDENTS = 9
+WAITING = "/incidents/?tab=open&q=workflow:supplier-payout"  # for a yes or a no
 
 
 def press(*keys: str) -> Prepare:
@@ -83,8 +84,8 @@ SCREENS_OF = (
     Screen("incidents-resolved", "/incidents/?tab=resolved"),
     Screen("first-event", "/incidents/", who="mallory"),
     Screen("incident", "", first_of="/incidents/?tab=open&q=events:>3"),
-    Screen("incident-needs-approval", "", first_of="/incidents/"),
-    Screen("post-mortem", "", first_of="/incidents/", then=follow("a[href$='/post-mortem/']")),
+    Screen("incident-needs-approval", "", first_of=WAITING),
+    Screen("post-mortem", "", first_of=WAITING, then=follow("a[href$='/post-mortem/']")),
     Screen("palette", "/incidents/?tab=open", then=press("Control+k")),
     Screen("keyboard", "/incidents/?tab=open", then=press("?")),
     Screen("stop", "/overview/", then=press("!")),
@@ -102,7 +103,7 @@ SCREENS_OF = (
     Screen("approval", "", first_of="/approvals/"),
     Screen("deliveries", "/deliveries/"),
     Screen("campaigns", "/campaigns/"),
-    Screen("campaign-plan", "", first_of="/incidents/", then=follow("a[href*='/campaigns/plan']")),
+    Screen("campaign-plan", "", first_of=WAITING, then=follow("a[href*='/campaigns/plan']")),
     Screen("inbox", "/inbox/"),
     Screen("analytics", "/analytics/"),
     Screen("safety", "/safety/"),
