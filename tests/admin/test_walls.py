@@ -67,8 +67,8 @@ QUERIES = [
     "reason__contains=%00",
     "e=1",
 ]
-# Each list of staff is asked a fourth of them, each of them of a fourth of the lists.
-SHARE = sized(small=4, full=1)
+# Each list of staff is asked an eighth of them, each of them of an eighth of the lists.
+SHARE = sized(small=8, full=1)
 
 
 @pytest.fixture
