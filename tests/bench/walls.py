@@ -65,13 +65,21 @@ def _reads(tenant: Any) -> list[Hot]:
         asked = {
             "list of incidents": incidents.open().for_list().newest_first()[:50],
             "one incident": incidents.filter(pk=one).for_list(),
-            "runs of an incident": Run.objects.for_tenant(tenant).of_incident(one)[:50],
+            "runs of an incident": _runs_of(tenant, one),
             "list of runs": Run.objects.for_tenant(tenant).newest_first()[:50],
             "list of actions": Action.objects.for_tenant(tenant).order_by("-id")[:50],
             "newest events": Event.objects.for_tenant(tenant).order_by("-id")[:50],
             "how many are open": incidents.open().order_by().values("status"),
         }
         return [Hot(name, *rows.query.sql_with_params()) for name, rows in asked.items()]
+
+
+def _runs_of(tenant: Any, incident_id: Any) -> Any:
+    """As its page asks."""
+    from incidents.models import Run
+
+    mine = Run.objects.for_tenant(tenant).of_incident(incident_id)
+    return mine.select_related("workflow", "incident").order_by("-id")[:50]
 
 
 def _compare(owner: databases.Owner, tenant: Any, hot: Hot, rounds: int) -> None:
@@ -107,8 +115,8 @@ def _behind_the_walls(tenant: Any) -> Iterator[psycopg.Connection[Any]]:
 
 
 def _undisturbed(times: list[float]) -> float:
-    """The median of the faster half: what the machine did meanwhile is not what a wall costs."""
-    return statistics.median(sorted(times)[: len(times) // 2])
+    """The median of the fastest tenth: what the machine did meanwhile is not what a wall costs."""
+    return statistics.median(sorted(times)[: max(len(times) // 10, 1)])
 
 
 if __name__ == "__main__":
