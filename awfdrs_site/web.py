@@ -5,6 +5,7 @@ import asyncio
 import os
 import socket
 import time
+from typing import Any
 
 import uvicorn
 
@@ -15,6 +16,9 @@ DRAIN_SECONDS = (
 )
 GRACEFUL_SECONDS = 20  # what is under way then may take
 LOOK_SECONDS = 0.05
+MESSAGE_BYTES = (
+    8 * 1024
+)  # over a websocket: a browser of ours says less, and who says more is cut off unread
 
 
 class Draining:
@@ -57,6 +61,10 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def configured(application: Any, **given: Any) -> uvicorn.Config:
+    return uvicorn.Config(application, access_log=False, ws_max_size=MESSAGE_BYTES, **given)
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(prog="python -m awfdrs_site.web")
     asked.add_argument("--host", default="127.0.0.1")
@@ -70,11 +78,10 @@ def main() -> None:
     from awfdrs_site.asgi import application  # Django is set up by it
 
     draining = Draining(application)
-    config = uvicorn.Config(
+    config = configured(
         draining,
         host=given.host,
         port=given.port,
-        access_log=False,
         timeout_graceful_shutdown=given.graceful_seconds,
         # Nobody's forwarded headers are believed but those of the proxies that are named.
         proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,

@@ -4,16 +4,22 @@ import asyncio
 from typing import Any
 
 import pytest
-import uvicorn
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from awfdrs_site.lib.asgi_types import Message, Receive, Scope, Send
-from awfdrs_site.web import Draining, Server
+from awfdrs_site.web import MESSAGE_BYTES, Draining, Server, configured
 from awfdrs_site.wheels import machine
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 async def _app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": str(len(message["text"]))})
     if scope["type"] == "http":
         start: Message = {"type": "http.response.start", "status": 204, "headers": []}
         await send(start)
@@ -25,13 +31,18 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     return (await reader.readuntil(b"\r\n\r\n")).lower()
 
 
-async def test_a_kept_connection_is_told_that_it_ends_before_it_does() -> None:
-    draining, port = Draining(_app), machine.free_port()
-    config = uvicorn.Config(draining, port=port, log_config=None, lifespan="off")
+async def _started(draining: Draining, port: int) -> tuple[Server, asyncio.Task[None]]:
+    config = configured(draining, port=port, log_config=None, lifespan="off")
     server = Server(config, draining, ready_fd=None)
     running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
+    return server, running
+
+
+async def test_a_kept_connection_is_told_that_it_ends_before_it_does() -> None:
+    draining, port = Draining(_app), machine.free_port()
+    server, running = await _started(draining, port)
     here: Any = await asyncio.open_connection("127.0.0.1", port)
     assert b"connection: close" not in await _answer(*here)
     server.should_exit = True
@@ -42,4 +53,19 @@ async def test_a_kept_connection_is_told_that_it_ends_before_it_does() -> None:
     assert await here[0].read() == b""
     with pytest.raises(OSError):  # noqa: PT011  # refused: others take from the same socket now
         await asyncio.open_connection("127.0.0.1", port)
+    await running
+
+
+async def test_a_message_of_more_than_a_browser_says_is_not_read() -> None:
+    port = machine.free_port()
+    server, running = await _started(Draining(_app), port)
+    async with connect(f"ws://127.0.0.1:{port}/") as line:
+        await line.send("x" * MESSAGE_BYTES)
+        assert await line.recv() == str(MESSAGE_BYTES)
+        await line.send("x" * (MESSAGE_BYTES + 1))
+        with pytest.raises(ConnectionClosed) as closed:
+            await line.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009  # too big
+    server.should_exit = True
     await running
