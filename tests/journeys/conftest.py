@@ -61,6 +61,11 @@ class Stage:
                 now=now,
             )
 
+    def waits_a_minute(self, vendor: str, **values: Any) -> None:
+        """A first retry that is due before the story goes on would be another story, on a busy machine."""
+        minute = {"retry__initial_delay_ms": 60_000, "retry__max_delay_ms": 60_000}
+        self.rule(vendor, **minute, **values)
+
     def fails(self, run_id: str, *, code: str = "service_unavailable", **fields: Any) -> None:
         """The workflow reports a failed run."""
         payload = {"error_code": code, "vendor": "acquirer"}

@@ -35,6 +35,7 @@ def target_of(stage: Stage, scope: str) -> str:
 def test_stop_holds_every_due_retry_and_a_lift_releases_each_once(
     stage: Stage, time_travel: Travel, scope: str
 ) -> None:
+    stage.waits_a_minute("acquirer")
     for n in range(4):
         stage.fails(f"run-{n}")
     stage.turn()
@@ -62,6 +63,7 @@ def test_stop_holds_every_due_retry_and_a_lift_releases_each_once(
 
 
 def test_a_switch_that_expires_lets_go_by_itself(stage: Stage, time_travel: Travel) -> None:
+    stage.waits_a_minute("acquirer")
     stage.fails("run-1")
     stage.turn()
     with scoping.bound(stage.tenant.pk) as now:
@@ -74,7 +76,7 @@ def test_a_switch_that_expires_lets_go_by_itself(stage: Stage, time_travel: Trav
             by=SYSTEM,
             now=now,
         )
-    time_travel(minutes=1)
+    time_travel(minutes=2)
     stage.turn()
     assert [action.status for action in stage.actions()] == ["parked"]
 

@@ -42,7 +42,7 @@ def resolve(api: Api, incident: Incident, **more: Any) -> Any:
 def test_the_ledger_knows_what_became_of_each_run(
     stage: Stage, api: Api, time_travel: Travel
 ) -> None:
-    stage.rule("acquirer", breaker__failure_threshold=1000, retry__max_retries=1)
+    stage.waits_a_minute("acquirer", breaker__failure_threshold=1000, retry__max_retries=1)
     for run in ALONE + RETRIED + NEVER:
         stage.fails(run)
     stage.turn()

@@ -95,6 +95,7 @@ def test_an_accepted_retry_without_success_is_not_verified_after_fifteen_minutes
 
 
 def test_a_run_that_recovers_alone_is_not_retried(stage: Stage, time_travel: Travel) -> None:
+    stage.waits_a_minute("acquirer")
     stage.fails("run-1")
     stage.turn()
     stage.succeeds("run-1")
