@@ -6,6 +6,7 @@ What says the same wherever it stands is written once and kept: a list has hundr
 import re
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from typing import Any
 from zlib import crc32
 
 from django import template
@@ -13,7 +14,7 @@ from django.template import Context
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import format_html, json_script
+from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString, mark_safe
 
 from awfdrs_site.lib import assets, keymap
@@ -118,6 +119,54 @@ def avatar(name: str) -> SafeString:
     initials = (words[0][0] + (words[-1][0] if len(words) > 1 else words[0][1:2])).upper()
     hue = crc32(name.encode()) % AVATAR_HUES
     return format_html('<span class="avatar avatar-{}" aria-hidden="true">{}</span>', hue, initials)
+
+
+@register.simple_tag
+def pill(shown: Any) -> SafeString:
+    """A state in one word, with its colour and its icon."""
+    return _pill(shown.kind, shown.icon, shown.word)
+
+
+@lru_cache(maxsize=1000)
+def _pill(kind: str, sign: str, word: str) -> SafeString:
+    return format_html('<span class="pill pill-{}">{}{}</span>', kind, icon(sign), word)
+
+
+@register.simple_tag
+@lru_cache(maxsize=1000)
+def meter(percent: int, kind: str = "good") -> SafeString:
+    """A bar beside words that say the same."""
+    return format_html(
+        '<svg class="meter" viewBox="0 0 100 5" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect class="meter-ground" width="100" height="5"/><rect class="meter-{}" width="{}" height="5"/></svg>',
+        kind,
+        percent,
+    )
+
+
+@register.simple_tag
+def spark(chart: Any) -> SafeString:
+    """Events by the hour; what is far above the rest has another colour."""
+    return format_html(
+        '<svg class="spark" viewBox="0 0 {width} 24" preserveAspectRatio="none" role="img" aria-label="{label}">'
+        '<path class="chart-ground" d="M0 23h{width}v1H0z"/><path class="chart-bar" d="{path}"/>'
+        '<path class="chart-spike" d="{spikes}"/></svg>',
+        width=chart.width,
+        label=chart.label,
+        path=chart.path,
+        spikes=chart.spike_path,
+    )
+
+
+@register.simple_tag
+@lru_cache(maxsize=1000)
+def narrows(offered: tuple[Any, ...]) -> SafeString:
+    """The properties of a row, each a way to what has it too."""
+    return format_html_join(
+        "",
+        '<span><a class="narrows" href="{}" data-narrow="{}" tabindex="-1">{}</a></span>',
+        ((one.url, one.token, one.label) for one in offered),
+    )
 
 
 @register.simple_tag(takes_context=True)
