@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from awfdrs_site.lib import bodies, strict_json
 from awfdrs_site.lib.problems import FieldError, Problem, of_body
 from awfdrs_site.lib.strict_json import MalformedJson, TooLarge
+from events import fast_json
 
 MOST = 1000
 _UNDER_EVENTS = 2  # {"events": [ … ]} is two levels around each item
@@ -83,10 +84,11 @@ def _lines(raw: bytes) -> list[Item]:
 
 def _members(raw: bytes) -> list[Item]:
     """One bad item never fails another: what is wrong inside one is looked for in each alone."""
+    max_depth = bodies.DEPTH + _UNDER_EVENTS
     try:
-        body = strict_json.loads(
-            raw, max_bytes=bodies.BATCH_BYTES, max_depth=bodies.DEPTH + _UNDER_EVENTS
-        )
+        body = fast_json.value_of(raw, max_depth=max_depth)
+        if body is None:
+            body = strict_json.loads(raw, max_bytes=bodies.BATCH_BYTES, max_depth=max_depth)
     except MalformedJson as refusal:
         parts = _split(raw)
         if parts is None:

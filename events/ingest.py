@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from django.db import IntegrityError, connection, transaction
 
-from awfdrs_site.lib import rfc3339, tracing
+from awfdrs_site.lib import tracing
 from awfdrs_site.lib.failpoints import failpoint
 from awfdrs_site.lib.ids import uuid7
 from events import partitions
@@ -102,16 +102,14 @@ def _store(
     durable: bool,
 ) -> list[Verdict]:
     with scoping.bound(tenant_id, durable=durable) as now:
-        received_at = rfc3339.format(now)
-        rows = [
-            {**row_of(tenant_id, submission, now=now), "received_at": received_at}
-            for submission in submissions
-        ]
+        rows = [row_of(tenant_id, submission, now=now) for submission in submissions]
+        for row in rows:
+            row["received_at"] = now
         found = _insert(rows)
         unknown = [row for row in rows if row["id"] not in found]
         if unknown and _register(tenant_id, unknown, now=now):
             found |= _insert(unknown)
-        created = {own: own_id for own, (own_id, is_new) in found.items() if is_new}
+        created = {own for own, is_new in found.items() if is_new}
         again = [row for row in rows if row["id"] in found and row["id"] not in created]
         keys = _keys(tenant_id, again)
         verdicts = [
@@ -123,7 +121,7 @@ def _store(
         if dry_run:
             transaction.set_rollback(True)
         elif created:
-            transaction.on_commit(lambda: tell_stored(created.values()))
+            transaction.on_commit(lambda: tell_stored(created))
     failpoint("ingest.after_commit")
     if tracing.is_on() and not dry_run:
         for verdict in verdicts:
@@ -148,13 +146,13 @@ def tell_stored(event_ids: Iterable[UUID]) -> None:
     events_stored.send(None, event_ids=list(event_ids))
 
 
-def _insert(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[UUID, bool]]:
-    """By how a row spells its id: the id, and whether it is stored by us. What names no workflow is not there."""
+def _insert(rows: Sequence[Mapping[str, Any]]) -> dict[UUID, bool]:
+    """By the id that a row was given, whether it is stored by us. What names no workflow is not there."""
     if not rows:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(_STORE, [as_json(rows)])
-        return {str(own): (own, is_new) for own, is_new in cursor.fetchall()}
+        return dict(cursor.fetchall())
 
 
 def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -165,13 +163,13 @@ def row_of(tenant_id: UUID, submission: Submission, *, now: datetime) -> dict[st
     """One event as the statements that store take it; they find its workflow, and say when it came."""
     event = submission.event
     return {
-        "id": str(uuid7(now)),
-        "tenant_id": str(tenant_id),
-        "workflow_id": event.workflow_id and str(event.workflow_id),
+        "id": uuid7(now),
+        "tenant_id": tenant_id,
+        "workflow_id": event.workflow_id,
         "workflow_slug": event.workflow_slug,
         "event_type": event.event_type,
         "payload": event.payload,
-        "occurred_at": rfc3339.format(event.occurred_at),
+        "occurred_at": event.occurred_at,
         "run_ref": event.run_id or "",
         "schema_version": event.schema_version,
         "extra": event.extra,
@@ -195,14 +193,14 @@ def _keys(tenant_id: UUID, rows: list[dict[str, Any]]) -> dict[str, tuple[Any, .
 def _verdict(
     row: Mapping[str, Any] | None,
     submission: Submission,
-    created: Mapping[str, UUID],
+    created: set[UUID],
     keys: Mapping[str, tuple[Any, ...]],
 ) -> Verdict:
     if row is None:
         return Verdict("rejected", None, error="unknown_workflow")
     if row["id"] in created:
         event = submission.event
-        return Verdict("accepted", created[row["id"]], submission.correlation_id, event.warnings)
+        return Verdict("accepted", row["id"], submission.correlation_id, event.warnings)
     event_id, digests, correlation_id, warnings = keys[row["key_hash"]]
     digests = json.loads(digests) if isinstance(digests, str) else digests
     warnings = json.loads(warnings) if isinstance(warnings, str) else warnings

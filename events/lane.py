@@ -16,7 +16,7 @@ from django.urls import resolve
 
 from awfdrs_site.lib import correlation, metrics, tracing
 from awfdrs_site.lib.asgi_types import Application, Message, Receive, Scope, Send
-from events import backlog, ingest, lane_body, rate
+from events import backlog, fast_json, ingest, rate
 from events.lane_group import Group, Hung
 from events.lane_store import PLAIN_CORRELATION, Arrival, Landing
 from events.rate import Taken
@@ -165,7 +165,7 @@ class Lane:
     async def _through(self, known: Known, scope: Scope, messages: list[Message]) -> Answer | None:
         raw = b"".join(message.get("body", b"") for message in messages)
         correlation_id = _correlation_id(scope)
-        body = None if len(correlation_id) > PLAIN_CORRELATION else lane_body.read(raw)
+        body = None if len(correlation_id) > PLAIN_CORRELATION else fast_json.event_of(raw)
         if body is None or messages[-1]["type"] != "http.request":
             return None
         taken = await _take(known.caller)

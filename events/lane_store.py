@@ -148,7 +148,7 @@ def _row(arrival: Arrival, *, now: datetime) -> _Row | None:
         return None
     submission = Submission(event, arrival.correlation_id)
     fields = ingest.row_of(caller.tenant.id, submission, now=now)
-    fields["api_key_id"] = str(caller.key_id)
+    fields["api_key_id"] = caller.key_id
     return _Row(event, fields)
 
 
@@ -157,7 +157,7 @@ async def _take_in(
     arrivals: Sequence[Arrival],
     rows: Sequence[_Row | None],
     seen: Seen,
-) -> dict[str, Landing] | None:
+) -> dict[UUID, Landing] | None:
     """By the id that each was given; None: the clock or a key was not as assumed, and nothing is stored."""
     states = {one.prefix: seen.state(one) for one, row in zip(arrivals, rows, strict=True) if row}
     senders = [{"prefix": prefix, "state": state} for prefix, state in states.items()]
@@ -178,9 +178,8 @@ async def _take_in(
         if own_id is None:
             seen.forget(stale)
             continue
-        own = str(own_id)
         status: Literal["accepted", "replayed"] = "accepted" if is_new else "replayed"
-        landings[own] = Landing(status, event_id, correlation_id or correlations[own])
+        landings[own_id] = Landing(status, event_id, correlation_id or correlations[own_id])
     return None if found and not landings else landings
 
 

@@ -42,7 +42,8 @@ def loads(raw: bytes, *, max_bytes: int, max_depth: int = 32) -> object:
     if len(raw) > max_bytes:
         raise TooLarge(max_bytes)
     text = _decoded(raw)
-    _refuse_deep(raw, max_depth=max_depth)
+    if is_deeper(raw, max_depth):
+        raise MalformedJson(f"The body is nested deeper than {max_depth} levels.")
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -53,6 +54,22 @@ def loads(raw: bytes, *, max_bytes: int, max_depth: int = 32) -> object:
     if _UNSTORABLE_ESCAPE.search(raw):
         _refuse_unstorable(raw, value)
     return value
+
+
+def is_deeper(raw: bytes, max_depth: int) -> bool:
+    """Before parsing, because the parser recurses; linear, with no Python work per byte.
+
+    Each pass removes the innermost pairs, so `max_depth` passes empty what is allowed. What is
+    left without a pair does not balance: the parser says where, and cannot go deeper than it.
+    """
+    if raw.count(b"[") + raw.count(b"{") <= max_depth:
+        return False
+    brackets = _outside_strings(raw).translate(_AS_SQUARE, _NOT_BRACKETS)
+    for _ in range(max_depth):
+        if b"[]" not in brackets:
+            break
+        brackets = brackets.replace(b"[]", b"")
+    return b"[]" in brackets or brackets.count(b"[") > max_depth
 
 
 def canonical(value: object) -> bytes:
@@ -84,23 +101,6 @@ def _decoded(raw: bytes) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise MalformedJson(f"The body is not UTF-8 at byte {error.start}.") from None
-
-
-def _refuse_deep(raw: bytes, *, max_depth: int) -> None:
-    """Before parsing, because the parser recurses; linear, with no Python work per byte.
-
-    Each pass removes the innermost pairs, so `max_depth` passes empty what is allowed. What is
-    left without a pair does not balance: the parser says where, and cannot go deeper than it.
-    """
-    if raw.count(b"[") + raw.count(b"{") <= max_depth:
-        return
-    brackets = _outside_strings(raw).translate(_AS_SQUARE, _NOT_BRACKETS)
-    for _ in range(max_depth):
-        if b"[]" not in brackets:
-            break
-        brackets = brackets.replace(b"[]", b"")
-    if b"[]" in brackets or brackets.count(b"[") > max_depth:
-        raise MalformedJson(f"The body is nested deeper than {max_depth} levels.")
 
 
 def _outside_strings(raw: bytes) -> bytes:
