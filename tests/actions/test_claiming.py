@@ -245,7 +245,7 @@ def test_a_claim_costs_the_same_however_many_wait(
     few = pages()
     many_more(acme, one, 2000, ago=6000)
     many_more(acme, one, 2000, ago=-6000)
-    assert pages() < 2 * few
+    assert pages() < few + 1000  # looked at, each of the four thousand is a page at least
     # Over a hundred rows the planner may take another one; over four thousand it matters.
     assert "action_lane" in used[-1]
 
