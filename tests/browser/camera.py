@@ -46,6 +46,7 @@ def take(page: Page, screen: Screen, stack: Stack, quantiser: Page) -> None:
     if not _open(page, screen):
         return print(f"{screen.name}: {screen.first_of} is empty")
     page.wait_for_function(LIVE)
+    page.wait_for_load_state("networkidle")  # panels that are asked for once the page is there
     if screen.then:
         screen.then(page, stack)
     for size, (width, height) in SIZES.items():
