@@ -117,9 +117,7 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
                 # Nobody can say whether they may listen, and nothing is committed that they could hear.
                 logger.warning("the feed's recheck found no database")
                 continue
-            except (
-                Exception
-            ):  # this is the edge: a check that has ended would let them listen for ever
+            except Exception:  # the edge: a check that has ended would let them listen for ever
                 logger.exception("the feed's recheck failed")
                 await self.close(code=CLOSE_TRY_LATER)
                 return

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from awfdrs_site import doctor_database, doctor_keys, doctor_parts
-from awfdrs_site.doctor_findings import BROKEN, SKIPPED, Finding, told
+from awfdrs_site.doctor_findings import BROKEN, SKIPPED, Finding, broken
 
 Check = Callable[[], Finding]
 
@@ -62,5 +62,4 @@ def _look(check: Check) -> Finding:
     try:
         return check()
     except Exception as failure:  # whatever it is, that is what is wrong
-        cure = doctor_database.cure_of(failure)
-        return Finding(BROKEN, told(failure), cure or _FIRST)
+        return broken(failure, doctor_database.CURES, otherwise=_FIRST)

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from awfdrs_site import health
-from awfdrs_site.doctor_findings import BROKEN, WARNING, Finding, found, told
+from awfdrs_site.doctor_findings import BROKEN, WARNING, Finding, broken, found
 from events.partitions import DAYS_AHEAD
 
 OLDEST_POSTGRES = 150000
@@ -18,7 +18,7 @@ _FEWER = (
     "Raise max_connections, lower DATABASE_POOL_SIZE, or put PgBouncer in transaction mode between."
 )
 # What the server says, and what that calls for; the first that fits.
-_CURES = {
+CURES = {
     "too many c": _FEWER,
     "connection slots": _FEWER,
     "password authentication": "Correct the login or its password in DATABASE_URL.",
@@ -88,14 +88,8 @@ def what_keeps_us_out() -> Finding | None:
     try:
         health.ask_database()
     except Exception as failure:
-        return Finding(BROKEN, told(failure), cure_of(failure) or _SEE_IT)
+        return broken(failure, CURES, otherwise=_SEE_IT)
     return None
-
-
-def cure_of(failure: Exception) -> str:
-    """For what a server said; empty where nothing is known for it."""
-    said = str(failure)
-    return next((cure for part, cure in _CURES.items() if part in said), "")
 
 
 def connections_are_free() -> Finding:

@@ -1,5 +1,6 @@
 """What a check of the doctor answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 OK, WARNING, BROKEN, SKIPPED = "ok", "warning", "broken", "skipped"
@@ -17,6 +18,13 @@ class Finding:
 def told(failure: Exception) -> str:
     first = next(iter(str(failure).splitlines()), "")
     return f"{type(failure).__name__}: {first}" if first else type(failure).__name__
+
+
+def broken(failure: Exception, cures: Mapping[str, str], *, otherwise: str) -> Finding:
+    """With the first cure whose part of the message fits."""
+    said = str(failure)
+    cure = next((cure for part, cure in cures.items() if part in said), otherwise)
+    return Finding(BROKEN, told(failure), cure)
 
 
 def found(*, is_well: bool, says: str, cure: str, otherwise: str = BROKEN) -> Finding:

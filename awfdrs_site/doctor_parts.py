@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core import checks
 
 from awfdrs_site import health, self_reports
-from awfdrs_site.doctor_findings import BROKEN, OK, WARNING, Finding, found, told
+from awfdrs_site.doctor_findings import BROKEN, OK, WARNING, Finding, broken, found
 
 ROOM_BYTES = 1 << 30
 PING_SECONDS = 2.0
@@ -43,8 +43,7 @@ def redis_answers() -> Finding:
         ) as asked:
             known = asked.info()
     except redis.RedisError as failure:
-        cure = next((cure for part, cure in _REDIS_CURES.items() if part in str(failure)), _SEE_IT)
-        return Finding(BROKEN, told(failure), cure)
+        return broken(failure, _REDIS_CURES, otherwise=_SEE_IT)
     return _redis_as(known, seconds=time.monotonic() - began)
 
 

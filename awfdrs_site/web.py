@@ -16,9 +16,7 @@ DRAIN_SECONDS = (
 )
 GRACEFUL_SECONDS = 20  # what is under way then may take
 LOOK_SECONDS = 0.05
-MESSAGE_BYTES = (
-    8 * 1024
-)  # over a websocket: a browser of ours says less, and who says more is cut off unread
+MESSAGE_BYTES = 8 * 1024  # over a websocket: browsers of ours say less, and more is not read
 
 
 class Draining:

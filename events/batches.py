@@ -46,17 +46,10 @@ class Item:
 def item(raw: bytes) -> Item:
     """One event by itself."""
     try:
-        value = _value(raw, max_bytes=bodies.EVENT_BYTES, max_depth=bodies.DEPTH)
+        value = fast_json.loads(raw, max_bytes=bodies.EVENT_BYTES, max_depth=bodies.DEPTH)
     except (MalformedJson, TooLarge) as refusal:
         return Item(problem=of_body(refusal), raw=raw)
     return Item(value, raw=raw)
-
-
-def _value(raw: bytes, *, max_bytes: int, max_depth: int) -> object:
-    value = fast_json.value_of(raw, max_depth=max_depth) if len(raw) <= max_bytes else None
-    if value is not None:
-        return value
-    return strict_json.loads(raw, max_bytes=max_bytes, max_depth=max_depth)
 
 
 def unpacked(raw: bytes) -> bytes:
@@ -92,7 +85,9 @@ def _lines(raw: bytes) -> list[Item]:
 def _members(raw: bytes) -> list[Item]:
     """One bad item never fails another: what is wrong inside one is looked for in each alone."""
     try:
-        body = _value(raw, max_bytes=bodies.BATCH_BYTES, max_depth=bodies.DEPTH + _UNDER_EVENTS)
+        body = fast_json.loads(
+            raw, max_bytes=bodies.BATCH_BYTES, max_depth=bodies.DEPTH + _UNDER_EVENTS
+        )
     except MalformedJson as refusal:
         parts = _split(raw)
         if parts is None:

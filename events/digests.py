@@ -70,10 +70,12 @@ def _digested_alone(content: Mapping[str, object]) -> list[str]:
 
 def _digest(value: object) -> str:
     if isinstance(value, str) and len(value) <= _SAID_AGAIN:
-        return _digest_of_text(value)
+        return _kept(value)
+    return _hashed(value)
+
+
+def _hashed(value: object) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()[:DIGEST_HEX_CHARACTERS]
 
 
-@lru_cache(maxsize=4096)
-def _digest_of_text(text: str) -> str:
-    return hashlib.sha256(canonical(text)).hexdigest()[:DIGEST_HEX_CHARACTERS]
+_kept = lru_cache(maxsize=4096)(_hashed)  # of texts alone: 1, 1.0 and true are one key to a cache

@@ -15,9 +15,8 @@ _encode = msgspec.json.Encoder().encode
 
 def value_of(raw: bytes, *, max_depth: int) -> object:
     """What strict reading finds too; None where this decoder might see more than the contract allows."""
-    if b"\\u" in raw or strict_json.is_deeper(
-        raw, max_depth
-    ):  # NUL and half pairs come as escapes only
+    # NUL and half pairs come as escapes only.
+    if b"\\u" in raw or strict_json.is_deeper(raw, max_depth):
         return None
     if len(raw) > len(_TOO_LONG) and _TOO_LONG in raw.translate(_AS_ZEROS):
         return None
@@ -30,16 +29,18 @@ def value_of(raw: bytes, *, max_depth: int) -> object:
     return value if _encode(value).count(b":") == raw.count(b":") else None
 
 
+def loads(raw: bytes, *, max_bytes: int, max_depth: int) -> object:
+    """As `strict_json.loads`, by the fast reader where it may. Raises as it does."""
+    value = value_of(raw, max_depth=max_depth) if len(raw) <= max_bytes else None
+    if value is not None:
+        return value
+    return strict_json.loads(raw, max_bytes=max_bytes, max_depth=max_depth)
+
+
 def event_of(raw: bytes) -> dict[str, object] | None:
-    """The object that strict reading finds too; None is for the strict reader to judge, and to refuse."""
-    value = value_of(raw, max_depth=bodies.DEPTH)
-    if value is None:
-        value = _strictly(raw)
-    return value if isinstance(value, dict) else None
-
-
-def _strictly(raw: bytes) -> object:
+    """The object that strict reading finds too; None is for the strict reader to refuse."""
     try:
-        return strict_json.loads(raw, max_bytes=bodies.EVENT_BYTES, max_depth=bodies.DEPTH)
+        value = loads(raw, max_bytes=bodies.EVENT_BYTES, max_depth=bodies.DEPTH)
     except (MalformedJson, TooLarge):
         return None
+    return value if isinstance(value, dict) else None
