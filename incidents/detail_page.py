@@ -20,6 +20,7 @@ from incidents import (
     track_record,
 )
 from incidents.console import Reader
+from incidents.detail_address import PARTS, SPANS, Asked
 from incidents.hours import hour_of
 from incidents.models import Decision, Incident, Run
 from incidents.presentation import (
@@ -36,7 +37,7 @@ from incidents.presentation import (
 from incidents.presentation import runs as run_words
 from incidents.presentation.causes import Causes
 from incidents.presentation.checklist import Checklist
-from incidents.presentation.figures import Chart, Span
+from incidents.presentation.figures import Chart
 from incidents.presentation.rows import Surroundings
 from incidents.presentation.shapes import Detail, Storm, Why
 from incidents.states import OPEN
@@ -46,13 +47,9 @@ from tenants.models import JournalEntry
 RUNS_SHOWN = 10  # the rest has a page of its own
 CHILDREN_SHOWN = 50
 LINES_SHOWN = 100
-SPANS = {"24h": evidence.DAY_HOURS, "7d": evidence.WEEK_HOURS}
 
 
-def detail(
-    reader: Reader, incident: Incident, *, allowed: Collection[str], span: str = ""
-) -> Detail:
-    """`span` is how far back the chart looks: 24h or 7d; left out, as far as there is something."""
+def detail(reader: Reader, incident: Incident, *, allowed: Collection[str], asked: Asked) -> Detail:
     around = console.surroundings(reader, [incident])[incident.pk]
     decisions = Decision.objects.for_tenant(reader.tenant_id).filter(incident=incident)
     latest = decisions.order_by("-id").first()
@@ -60,7 +57,7 @@ def detail(
     event = _latest_event(reader, incident)
     newer, older = _neighbours(reader, incident)
     tally = evidence.tally(incident)
-    span = span or _span_of(reader, incident)
+    span = asked.span or _span_of(reader, incident)
     return Detail(
         row=rows.row(incident, around),
         first_seen_at=incident.first_seen_at,
@@ -77,10 +74,11 @@ def detail(
         runs=tuple(run_words.line(run) for run in runs),
         runs_url=run_words.listed(incident),
         n_more_runs=max(0, incident.affected_runs - len(runs)),
-        days=timeline.days(_lines(reader, incident), now=reader.now),
+        days=timeline.days(_lines(reader, incident, asked.timeline), now=reader.now),
+        parts=asked.parts(),
         safety=details.safety(around, stop_url=_stop_url(incident) if "stop" in allowed else ""),
         chart=_chart(reader, incident, SPANS[span]),
-        spans=tuple(Span(name, f"?span={name}", name == span) for name in SPANS),
+        spans=asked.spans(span),
         why=_why(reader, incident),
         causes=_causes(reader, incident),
         recommended=recommended.recommended(
@@ -171,8 +169,8 @@ def _causes(reader: Reader, incident: Incident) -> Causes:
     return causes.causes(incident, found, evidence_case.changes_about(incident))
 
 
-def _lines(reader: Reader, incident: Incident) -> Iterable[JournalEntry]:
-    """The incident's own lines, and its vendor's breaker's while it was open."""
+def _lines(reader: Reader, incident: Incident, part: str) -> Iterable[JournalEntry]:
+    """The incident's own lines, and its vendor's breaker's while it was open; of one part, if one is asked for."""
     mine = JournalEntry.objects.for_tenant(reader.tenant_id)
     own = Q(subject_type="incident", subject_id=str(incident.pk))
     breakers = CircuitBreaker.objects.for_tenant(reader.tenant_id)
@@ -184,6 +182,8 @@ def _lines(reader: Reader, incident: Incident) -> Iterable[JournalEntry]:
             subject_id=str(breaker.pk),
             at__range=(incident.opened_at, until),
         )
+    if part:
+        own &= Q(verb__in=PARTS[part])
     return mine.filter(own).order_by("-at", "-id")[:LINES_SHOWN]
 
 

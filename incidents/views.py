@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 from django import forms
@@ -13,8 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from awfdrs_site.lib import clock, htmx
 from awfdrs_site.lib.htmx import Toast
-from awfdrs_site.lib.problems import Problem
-from incidents import console, detail_page, lifecycle, undo
+from incidents import console, detail_address, detail_page, lifecycle, undo
 from incidents.console import Reader
 from incidents.forms import ReasonForm, ResolveForm
 from incidents.lifecycle import TransitionRefused, UnrecoveredRuns
@@ -121,18 +119,9 @@ def answer(
 
 def _detail_context(request: TenantRequest, incident: Incident, above: Above) -> dict[str, Any]:
     reader = _reader(request, above)
-    shown = detail_page.detail(reader, incident, allowed=request.caller.verbs, span=_span(request))
+    asked = detail_address.read(request)
+    shown = detail_page.detail(reader, incident, allowed=request.caller.verbs, asked=asked)
     return _page(reader, {"incident": shown})
-
-
-def _span(request: TenantRequest) -> str:
-    """How far back the chart looks: as the address says, which an answer to a verb keeps."""
-    asked = request.GET.get("span", "")
-    if asked and asked not in detail_page.SPANS:
-        raise Problem("validation_failed", "Unknown filter: span.")
-    page = parse_qs(urlsplit(request.headers.get("HX-Current-URL", "")).query)
-    kept = page.get("span", [""])[-1]
-    return asked or (kept if kept in detail_page.SPANS else "")
 
 
 def _page(reader: Reader, context: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Span:
-    """How far back the chart looks."""
+    """How far back the chart looks, or which part of the timeline is told."""
 
     label: str
     url: str

@@ -302,6 +302,7 @@ class Detail:
     runs_url: str
     n_more_runs: int
     days: tuple[Day, ...]
+    parts: tuple[Span, ...]  # of the timeline
     safety: Safety
     chart: Chart
     spans: tuple[Span, ...]

@@ -68,6 +68,11 @@
     if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
   });
 
+  // The way back shows the view of the address, not the choice that led away from it.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) document.querySelectorAll("form.filters").forEach((form) => form.reset());
+  });
+
   document.addEventListener("click", async (event) => {
     const link = event.target.closest("a[data-copy-from]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
