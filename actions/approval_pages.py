@@ -1,6 +1,6 @@
 """The only place that gathers and words what people are asked to allow."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,7 @@ from incidents.models import Incident
 from incidents.presentation import timeline
 from incidents.presentation.figures import UpTo
 from incidents.presentation.shapes import Day, Pill, Tab
+from tenants.journal import Actor
 from tenants.models import JournalEntry
 
 PAGE_SIZE = 50
@@ -92,6 +93,11 @@ def of_incident(incident: Incident, *, viewer: Viewer) -> tuple[ApprovalLine, ..
     found = mine.filter(incident__in=shown.values("pk")).select_related("incident")
     asked = list(found.order_by("expires_at", "id")[:ASKED_SHOWN])
     return _lines(incident.tenant_id, asked, viewer=viewer, with_plan=True)
+
+
+def asked(incident: Incident, by: Actor, verbs: Collection[str]) -> tuple[ApprovalLine, ...]:
+    """As the layer below asks for it."""
+    return of_incident(incident, viewer=Viewer(by, verbs))
 
 
 def detail(approval: Approval, *, viewer: Viewer, now: datetime) -> ApprovalDetail:

@@ -1,11 +1,16 @@
 """Every route of the console. Here the incident pages learn what the actions above them plan."""
 
+from dataclasses import replace
+
 from django.urls import include, path
 
+from actions import approval_pages
 from actions.holding import ABOVE as SWITCHES_ABOVE
 from actions.ladder_views import ABOVE as RULES_ABOVE
 from actions.outlook import ABOVE
 from awfdrs_site import help_views, styleguide, views
+
+INCIDENTS_ABOVE = replace(ABOVE, asked=approval_pages.asked)
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -17,7 +22,7 @@ urlpatterns = [
     path("approvals/", include("actions.approval_urls")),
     path("deliveries/", include("actions.delivery_urls")),
     path("vendors/", include("actions.vendor_urls")),
-    path("incidents/", include("incidents.urls"), {"above": ABOVE}),
+    path("incidents/", include("incidents.urls"), {"above": INCIDENTS_ABOVE}),
     path("runs/", include("incidents.run_urls"), {"above": ABOVE}),
     path("events/", include("incidents.event_urls")),
     path("quarantine/", include("events.quarantine_urls")),

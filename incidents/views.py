@@ -114,14 +114,17 @@ def answer(
     reader = _reader(request, above)
     picks = request.caller.may("bulk")
     context = _page(reader, {"row": console.rows_of(reader, [incident])[0], "picks": picks})
-    return htmx.partial(request, "incidents/_row.html", context, toast=toast, status=status)
+    return htmx.partial(request, "incidents/_one_row.html", context, toast=toast, status=status)
 
 
 def _detail_context(request: TenantRequest, incident: Incident, above: Above) -> dict[str, Any]:
     reader = _reader(request, above)
     asked = detail_address.read(request)
     shown = detail_page.detail(reader, incident, allowed=request.caller.verbs, asked=asked)
-    return _page(reader, {"incident": shown})
+    waits = shown.row.next.kind == "human"
+    caller = request.caller
+    approvals = above.asked(incident, caller.actor, caller.verbs) if waits else ()
+    return _page(reader, {"incident": shown, "approvals": approvals})
 
 
 def _page(reader: Reader, context: dict[str, Any]) -> dict[str, Any]:
@@ -136,6 +139,6 @@ def _reader(request: TenantRequest, above: Above) -> Reader:
 
 def get(request: TenantRequest, pk: UUID) -> Incident:
     found: Incident = get_object_or_404(
-        Incident.objects.for_tenant(request.tenant).for_list(), pk=pk
+        Incident.objects.for_tenant(request.tenant).for_page(), pk=pk
     )
     return found

@@ -47,6 +47,7 @@ BUNDLES = {
         "js/toast.js",
         "js/time.js",
         "js/live.js",
+        "js/still.js",
         "js/dialog.js",
         "js/query.js",
         "js/triage.js",

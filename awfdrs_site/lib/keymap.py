@@ -21,6 +21,7 @@ BINDINGS = (
     Binding("show-new", (".",), "Show new incidents", "list"),
     Binding("search", ("/",), "Search", "list"),
     Binding("filter", ("f",), "Filter by values", "list"),
+    Binding("show-changed", (".",), "Show what came meanwhile", "detail"),
     Binding("next-incident", ("j",), "Next incident", "detail"),
     Binding("previous-incident", ("k",), "Previous incident", "detail"),
     Binding("back", ("Backspace",), "Back to the list", "detail"),

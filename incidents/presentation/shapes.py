@@ -45,11 +45,13 @@ Outlooks = Callable[[UUID, Sequence[UUID]], Mapping[UUID, Outlook]]
 
 @dataclass(frozen=True)
 class Above:
-    """What the layer above knows of incidents: (tenant id, incident ids) -> outlooks, and
-    tenant id -> the incidents that wait for a person (ids, or a subquery of them)."""
+    """What the layer above knows of incidents: (tenant id, incident ids) -> outlooks,
+    tenant id -> the incidents that wait for a person (ids, or a subquery of them), and
+    (incident, actor, verbs) -> what that person is asked to allow on its page."""
 
     outlooks: Outlooks
     waiting_for_people: Callable[[UUID], Any]
+    asked: Callable[..., tuple[Any, ...]] = lambda *_: ()
 
 
 NOTHING_ABOVE = Above(lambda _tenant_id, _incident_ids: {}, lambda _tenant_id: ())

@@ -11,6 +11,14 @@ from tests.support.console import World, incident_of, report, workflow_with_retr
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
+# Whatever moves from now on, by name.
+SHIFTS = """() => {
+  window.shifts = [];
+  new PerformanceObserver((list) => window.shifts.push(...list.getEntries().flatMap((one) =>
+    one.sources.map(({ node }) => node?.nodeName + "." + node?.className)))).observe({ type: "layout-shift" });
+}"""
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(window.shifts))))"
+
 
 @pytest.fixture
 def incident_url(cast: World) -> str:
@@ -38,6 +46,26 @@ def test_enter_y_enter_approves_what_waits(cast: World, sign_in: SignIn, inciden
     press(page, "Enter")
     expect(page.locator(".toast")).to_contain_text("Approved")
     expect(page.locator("#actions .action .pill").first).to_have_text("Pending")
+
+
+def test_an_approval_that_comes_meanwhile_moves_nothing_until_it_is_shown(
+    cast: World, sign_in: SignIn
+) -> None:
+    workflow_with_retries(cast.acme, "billing", idempotent="no")
+    report(cast.acme, vendor="stripe", runs=["run-1"])
+    page = sign_in(cast.alice)
+    page.goto(incident_of(cast.acme).get_absolute_url())
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    expect(page.locator("#actions a.link")).to_have_count(0)  # what stood there until they came
+    page.evaluate(SHIFTS)
+    planning.plan_due()
+    expect(page.locator("#show-changed")).to_contain_text("Approval asked, show")
+    expect(page.locator(".verbs > .pill")).to_have_text("Needs approval")
+    expect(page.locator("#asked .asked")).to_be_hidden()
+    assert page.evaluate(DRAWN) == []
+    press(page, ".")
+    expect(page.locator("#asked .asked")).to_contain_text("1 retry of billing")
+    expect(page.locator("#show-changed")).to_be_hidden()
 
 
 def test_y_and_n_on_the_approvals_own_page(cast: World, sign_in: SignIn, incident_url: str) -> None:
