@@ -64,12 +64,9 @@ def of_run(run: Run, *, now: datetime) -> Explanation:
 
 def of_incident(incident: Incident, *, now: datetime) -> Explanation:
     """Of what its page tells first of its actions; without one, of a run that is hurt."""
-    shown = Incident.objects.for_tenant(incident.tenant_id).with_members(incident.pk)
-    told = outlook.telling(incident.tenant_id).shown_on(shown).annotate(rank=outlook.RANK)
-    # Its id first: only the one that is shown pays for what it stands beside.
-    first = told.order_by("rank", "run_at", "id").values("pk")[:1]
+    told = outlook.told_action(incident.tenant_id, incident.pk)
     mine = Action.objects.for_tenant(incident.tenant_id).select_related(*LOOKED_AT)
-    action = mine.filter(pk__in=list(first.values_list("pk", flat=True))).first()
+    action = mine.filter(pk=told).first() if told else None
     if action is not None:
         return of_action(action, now=now)
     hurt = Run.objects.for_tenant(incident.tenant_id).unrecovered().filter(incident=incident)

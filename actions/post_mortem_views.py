@@ -15,7 +15,7 @@ from tenants.access import TenantRequest, requires
 @require_safe
 @requires("view")
 def post_mortem(request: TenantRequest, pk: UUID) -> HttpResponse:
-    mine = Incident.objects.for_tenant(request.tenant).for_list()
+    mine = Incident.objects.for_tenant(request.tenant).for_page()
     incident: Incident = get_object_or_404(mine, pk=pk)
     found = post_mortem_pages.told(incident)
     if request.GET.get("as") != "markdown":

@@ -122,7 +122,7 @@ class OneIncident(TenantAPIView):
     subject: Incident
 
     def find(self, **kwargs: Any) -> Incident:
-        mine = Incident.objects.for_tenant(self.caller.tenant).for_list()
+        mine = Incident.objects.for_tenant(self.caller.tenant).for_page()
         return get_or_404(mine, pk=kwargs["pk"])
 
     def refuse_stale(self, version: int | None = None, *, waives: bool = False) -> None:

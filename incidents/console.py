@@ -3,10 +3,11 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
 
 from incidents import evidence, query_filters
 from incidents.forms import TABS, FilterForm
@@ -50,7 +51,7 @@ class Reader:
     above: Above
     user_id: int | None = None
 
-    @property
+    @cached_property
     def asker(self) -> Asker:
         waiting = self.above.waiting_for_people(self.tenant_id)
         return Asker(self.tenant_id, self.now, self.user_id, waiting)
@@ -66,14 +67,17 @@ def matching(reader: Reader, filters: FilterForm) -> IncidentQuerySet:
 
 def view(reader: Reader, tab: str) -> IncidentQuerySet:
     mine = Incident.objects.for_tenant(reader.tenant_id)
-    views: dict[str, Callable[[], IncidentQuerySet]] = {
-        "attention": lambda: mine.filter(needs_attention(reader.asker)),
-        "mine": lambda: mine.open().filter(assignee_id=reader.user_id or NOBODY),
-        "open": mine.open,
-        "snoozed": lambda: mine.open().filter(snoozed(reader.now)),
-        "resolved": mine.closed,
+    return mine.closed() if tab == "resolved" else mine.open().filter(_among_open(reader, tab))
+
+
+def _among_open(reader: Reader, tab: str) -> Q:
+    wanted: dict[str, Callable[[], Q]] = {
+        "attention": lambda: needs_attention(reader.asker),
+        "mine": lambda: Q(assignee_id=reader.user_id or NOBODY),
+        "open": Q,
+        "snoozed": lambda: snoozed(reader.now),
     }
-    return views[tab]()
+    return wanted[tab]()
 
 
 def in_order(rows: IncidentQuerySet, word: str) -> IncidentQuerySet:
@@ -106,16 +110,29 @@ def up_to(rows: QuerySet[Any], *, most: int = COUNTED) -> UpTo:
 
 def tabs(reader: Reader, current: str) -> tuple[Tab, ...]:
     """The views with their counts; closed incidents are not counted, they only ever grow."""
+    counts = _counts(reader)
     return tuple(
         Tab(
             slug=slug,
             label=LABELS[slug],
             url=listed(tab=slug),
-            count=None if slug == "resolved" else up_to(view(reader, slug)),
+            count=counts.get(slug),
             is_current=slug == current,
         )
         for slug in TABS
     )
+
+
+def _counts(reader: Reader) -> dict[str, UpTo]:
+    """Of every view of open incidents: one look at them, while they are few enough to be looked at."""
+    slugs = [slug for slug in TABS if slug != "resolved"]
+    some = view(reader, "open").order_by()[: COUNTED + 1]
+    found = some.aggregate(
+        **{slug: Count("pk", filter=_among_open(reader, slug)) for slug in slugs}
+    )
+    if found["open"] > COUNTED:
+        return {slug: up_to(view(reader, slug)) for slug in slugs}
+    return {slug: UpTo(n) for slug, n in found.items()}
 
 
 def rows_of(

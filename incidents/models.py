@@ -106,10 +106,12 @@ class Incident(TenantOwned):
             ),
             models.Index(fields=["tenant", "-last_seen_at", "-id"], name="incident_latest"),
             # the same by tab, for pages deep in a long past and for open ones that were not seen lately
+            # and the tabs' counts, without their rows
             models.Index(
                 fields=["tenant", "-last_seen_at", "-id"],
+                include=["status", "snoozed_until", "assignee"],
                 condition=models.Q(status__in=OPEN),
-                name="incident_open",
+                name="incident_tabs",
             ),
             models.Index(
                 fields=["tenant", "-last_seen_at", "-id"],

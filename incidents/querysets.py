@@ -1,6 +1,7 @@
 """Questions asked of incidents and runs; all chain after `for_tenant`."""
 
-from typing import TYPE_CHECKING, Self
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.db.models import F, Q
@@ -10,6 +11,13 @@ from tenants.querysets import TenantQuerySet
 
 if TYPE_CHECKING:
     from incidents.models import Incident, Run  # noqa: F401  # named in the type arguments below
+
+
+LISTED = {
+    "workflow": {"slug"},
+    "vendor": {"name"},
+    "assignee": {"username", "first_name", "last_name"},
+}
 
 
 class IncidentQuerySet(TenantQuerySet["Incident"]):
@@ -28,7 +36,11 @@ class IncidentQuerySet(TenantQuerySet["Incident"]):
 
     def for_list(self) -> Self:
         """What a row shows, in one query."""
-        return self.select_related("workflow", "vendor", "assignee")
+        return self.for_page().defer(*_unlisted(self.model))
+
+    def for_page(self) -> Self:
+        """The incident and whole what it names, in one query."""
+        return self.select_related(*LISTED)
 
 
 class RunQuerySet(TenantQuerySet["Run"]):
@@ -46,3 +58,14 @@ class RunQuerySet(TenantQuerySet["Run"]):
 
     def newest_first(self) -> Self:
         return self.order_by("-last_failed_at", "-id")
+
+
+@cache
+def _unlisted(incident: Any) -> tuple[str, ...]:
+    """What a row does not show of that which the incident names: fifty rows are read faster without it."""
+    return tuple(
+        f"{name}__{field.name}"
+        for name, shown in LISTED.items()
+        for field in incident._meta.get_field(name).related_model._meta.concrete_fields
+        if not field.primary_key and field.name not in shown
+    )

@@ -77,6 +77,7 @@ class Caller:
     actor: Actor
     tenant: TenantRef
     verbs: frozenset[str]
+    role: str = ""  # of a person; a key has scopes
     user_id: int | None = None
     key_id: UUID | None = None
     rate_per_second: float | None = None

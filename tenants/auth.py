@@ -146,6 +146,7 @@ def caller_of_session(request: HttpRequest, *, asked_tenant: str = "") -> Caller
         actor=Actor("user", str(user.pk), label),
         tenant=tenant,
         verbs=ROLE_VERBS[role],
+        role=role,
         user_id=user.pk,
     )
 

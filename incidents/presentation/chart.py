@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from incidents.hours import hour_of
 from incidents.presentation.figures import Bar, Chart
@@ -15,7 +16,7 @@ _TICKS = 4
 def chart(hours: Mapping[datetime, int], *, n_hours: int, now: datetime) -> Chart:
     """The last `n_hours`, the current one included; heights are of the highest hour."""
     since = hour_of(now.astimezone(UTC)) - timedelta(hours=n_hours - 1)
-    counts = [hours.get(since + timedelta(hours=place), 0) for place in range(n_hours)]
+    counts = [hours.get(hour, 0) for hour in _those(since, n_hours)]
     peak, total = max(counts), sum(counts)
     bars = tuple(
         _bar(place, count, peak, _is_spike(count, total, n_hours), since)
@@ -30,8 +31,24 @@ def chart(hours: Mapping[datetime, int], *, n_hours: int, now: datetime) -> Char
         peak=peak,
         total=total,
         label=_label(span, total, peak, since + timedelta(hours=counts.index(peak))),
-        ticks=tuple(_tick(since, n_hours, part) for part in range(_TICKS)),
+        ticks=_ticks(since, n_hours),
     )
+
+
+# Fifty rows of a list draw the same hours.
+@lru_cache(maxsize=16)
+def _those(since: datetime, n_hours: int) -> tuple[datetime, ...]:
+    return tuple(since + timedelta(hours=place) for place in range(n_hours))
+
+
+@lru_cache(maxsize=16)
+def _ticks(since: datetime, n_hours: int) -> tuple[str, ...]:
+    return tuple(_tick(since, n_hours, part) for part in range(_TICKS))
+
+
+@lru_cache(maxsize=1000)
+def _spoken(hour: datetime, how: str) -> str:
+    return f"{hour:{how}} UTC"
 
 
 def _bar(place: int, count: int, peak: int, is_spike: bool, since: datetime) -> Bar:
@@ -42,7 +59,7 @@ def _bar(place: int, count: int, peak: int, is_spike: bool, since: datetime) -> 
         y=HEIGHT - height,
         height=height,
         is_spike=is_spike,
-        label=f"{hour:%a %d %b %H:%M} UTC: {_events(count)}",
+        label=f"{_spoken(hour, '%a %d %b %H:%M')}: {_events(count)}",
     )
 
 
@@ -53,7 +70,8 @@ def _is_spike(count: int, total: int, n_hours: int) -> bool:
 def _label(span: str, total: int, peak: int, peak_at: datetime) -> str:
     if not total:
         return f"No event in {span}"
-    return f"{_events(total)} in {span}, most in the hour from {peak_at:%a %H:%M} UTC: {peak:,}"
+    peak_hour = _spoken(peak_at, "%a %H:%M")
+    return f"{_events(total)} in {span}, most in the hour from {peak_hour}: {peak:,}"
 
 
 def _events(count: int) -> str:
