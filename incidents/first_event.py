@@ -25,6 +25,10 @@ request = urllib.request.Request(
     {{"Authorization": "Bearer {token}", "Content-Type": "application/json"}},
 )
 print(urllib.request.urlopen(request).read().decode())"""
+_COMMAND = """\
+export AWFDRS_URL={origin} AWFDRS_KEY={token}
+awfdrs send payment.failed --workflow billing --run-id run-1 \\
+  --field error_code=payment_timeout --field vendor=stripe"""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ def ways(*, origin: str, token: str, now: datetime) -> tuple[Way, ...]:
     return (
         Way("curl", "curl", _CURL.format(**said)),
         Way("python", "Python", _PYTHON.format(**said)),
+        Way("command", "Command line", _COMMAND.format(**said)),
     )
 
 

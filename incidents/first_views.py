@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 from awfdrs_site.lib import clock, htmx
 from incidents import first_event
 from incidents.presentation.shapes import NOTHING_ABOVE, Above
-from tenants import keys
+from tenants import keys, members
 from tenants.access import TenantRequest, requires
 from tenants.states import Scope
 
@@ -46,10 +46,14 @@ def first_key(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpRespo
 
 def context(request: TenantRequest, *, token: str = "") -> dict[str, Any]:
     now, origin = clock.now(), request.build_absolute_uri("/").rstrip("/")
+    may_make_key = request.caller.may("administer")
     return {
         "ways": first_event.ways(origin=origin, token=token, now=now),
         "token": token,
-        "may_make_key": request.caller.may("administer"),
+        "may_make_key": may_make_key,
+        # A key is shown once: a page that comes again makes no other unless it is asked to.
+        "fills_itself": may_make_key and not keys.is_made(request.tenant.id, name=KEY_NAME),
+        "admins": () if may_make_key else members.admins(request.tenant.id),
         "came": first_event.came(request.tenant.id),
         "here": "incidents",
         "now": now,

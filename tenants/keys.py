@@ -36,6 +36,11 @@ def make(
     return made
 
 
+def is_made(tenant_id: UUID, *, name: str) -> bool:
+    """Whether one of that name is in use."""
+    return ApiKey.objects.for_tenant(tenant_id).filter(name=name, revoked_at=None).exists()
+
+
 def rotate(key: ApiKey, *, by: Actor, now: datetime) -> NewKey:
     """A new secret at once; the one before goes on for a day. The one before that ends now."""
     key = _locked(key)

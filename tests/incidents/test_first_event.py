@@ -25,8 +25,20 @@ def test_an_empty_list_shows_what_to_paste_with_the_real_address(alice: User, ac
     assert "Send your first event" in shown
     assert "http://testserver/api/v1/events" in shown
     assert "urllib.request" in shown
-    assert "Ask an admin" in shown  # an operator may not make keys
+    assert "Nobody here may make a key" in shown  # an operator may not, and there is nobody else
     assert KEY not in shown
+
+
+def test_who_may_not_make_a_key_is_told_who_may(alice: User, ann: User) -> None:
+    assert "<b>ann</b> can make the key for you" in text_of(alice)
+
+
+def test_the_key_fills_itself_in_once_and_later_when_it_is_asked_for(ann: User) -> None:
+    assert 'hx-trigger="load, submit"' in text_of(ann)
+    signed_in(ann).post(KEY)
+    again = text_of(ann)
+    assert 'hx-trigger="load, submit"' not in again
+    assert "Make another key and fill it in" in again
 
 
 def test_an_admin_gets_a_key_that_works_filled_in(ann: User, acme: Tenant) -> None:
