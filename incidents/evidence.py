@@ -18,6 +18,7 @@ from incidents.states import RunState
 DAY_HOURS, WEEK_HOURS = 24, 168
 CANDIDATES = 200  # the latest incidents that share the vendor, the code or the workflow
 NEAREST = 5
+COMPARED = ("pk", "workflow_id", "title", "signature_components")
 _TEXT = "template"  # the component whose value is a key, and whose text people read
 
 Hours = dict[datetime, int]  # start of the hour, UTC -> events that happened in it
@@ -89,9 +90,9 @@ def nearest(incident: Incident, *, limit: int = NEAREST) -> dict[UUID, Likeness]
     texts = _texts(incident.tenant_id, [incident, *candidates])
     here = texts[incident.pk]
     rarity = similarity.rarity(parts.get(_TEXT, "") for parts in texts.values())
-    found = {one.pk: similarity.likeness(here, texts[one.pk], rarity) for one in candidates}
-    ordered = sorted(found.items(), key=lambda pair: -pair[1].score)  # stable: the latest first
-    return {pk: likeness for pk, likeness in ordered[:limit] if likeness.score > 0}
+    scores = {one.pk: similarity.score(here, texts[one.pk], rarity) for one in candidates}
+    ordered = sorted(scores, key=lambda pk: -scores[pk])[:limit]  # stable: the latest first
+    return {pk: similarity.likeness(here, texts[pk], rarity) for pk in ordered if scores[pk] > 0}
 
 
 def neighbours(incident: Incident) -> list[tuple[Incident, Likeness]]:
@@ -102,15 +103,14 @@ def neighbours(incident: Incident) -> list[tuple[Incident, Likeness]]:
     return [(found[pk], likeness) for pk, likeness in alike.items()]
 
 
-def _same(incident: Incident) -> Iterable[Incident]:
+def _same(incident: Incident) -> Iterable[Any]:
     """Earlier episodes of the very same failure, however long ago."""
     mine = Incident.objects.for_tenant(incident.tenant_id).filter(signature=incident.signature)
     others = mine.exclude(pk=incident.pk).filter(merged_into=None)
-    read = others.only("tenant_id", "workflow_id", "title", "signature_components")
-    return read.order_by("-resolved_at", "-id")[:NEAREST]
+    return others.order_by("-resolved_at", "-id").values_list(*COMPARED, named=True)[:NEAREST]
 
 
-def _candidates(incident: Incident) -> Iterable[Incident]:
+def _candidates(incident: Incident) -> Iterable[Any]:
     kin = Q(workflow_id=incident.workflow_id)
     if incident.vendor_id:
         kin |= Q(vendor_id=incident.vendor_id)
@@ -118,11 +118,10 @@ def _candidates(incident: Incident) -> Iterable[Incident]:
         kin |= Q(error_code=incident.error_code)
     mine = Incident.objects.for_tenant(incident.tenant_id).filter(kin, merged_into=None)
     others = mine.exclude(pk=incident.pk).filter(is_storm=False)
-    read = others.only("tenant_id", "workflow_id", "title", "signature_components")
-    return read.newest_first()[:CANDIDATES]
+    return others.newest_first().values_list(*COMPARED, named=True)[:CANDIDATES]
 
 
-def _texts(tenant_id: UUID, incidents: list[Incident]) -> dict[UUID, dict[str, str]]:
+def _texts(tenant_id: UUID, incidents: list[Any]) -> dict[UUID, dict[str, str]]:
     """Each incident's components, with the text of its template or else its title."""
     named = {one.pk: {str(k): str(v) for k, v in one.signature_components} for one in incidents}
     keys = {parts[_TEXT] for parts in named.values() if parts.get(_TEXT)}

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 ENOUGH: Final = 5  # outcomes; fewer say nothing
@@ -80,6 +81,7 @@ def _posterior(tally: Tally, elsewhere: Tally) -> tuple[float, float]:
     return 0.5 + worked, 0.5 + failed
 
 
+@lru_cache(maxsize=2000)
 def _quantile(a: float, b: float, share: float) -> float:
     """Where the Beta distribution has `share` of its mass below, by halving."""
     low, high = 0.0, 1.0

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 Components = Mapping[str, str]  # name -> value; a template by its text, not by its key
 
@@ -49,19 +50,28 @@ def rarity(texts: Iterable[str]) -> Rarity:
 
 def likeness(here: Components, there: Components, rarity: Rarity | None = None) -> Likeness:
     """Symmetric; a component that neither has says nothing. Without `rarity` all words weigh the same."""
-    names = [name for name in {**here, **there} if here.get(name) or there.get(name)]
-    pairs = {name: (here.get(name, ""), there.get(name, "")) for name in names}
-    weights = {name: _WEIGHTS.get(name, _WEIGHT_OF_OTHERS) for name in names}
-    known = rarity or {}
-    shared = sum(weights[name] * _degree(name, *pair, known) for name, pair in pairs.items())
+    pairs = _pairs(here, there)
     return Likeness(
-        score=round(shared / sum(weights.values()), 3) if names else 0.0,
+        score=score(here, there, rarity),
         same=tuple(name for name, (one, other) in pairs.items() if one == other),
         different=tuple(
             Difference(name, one, other) for name, (one, other) in pairs.items() if one != other
         ),
-        shared=_shared(pairs, known),
+        shared=_shared(pairs, rarity or {}),
     )
+
+
+def score(here: Components, there: Components, rarity: Rarity | None = None) -> float:
+    """How alike they are, alone: for those many of which few are shown."""
+    pairs = _pairs(here, there)
+    weights = {name: _WEIGHTS.get(name, _WEIGHT_OF_OTHERS) for name in pairs}
+    shared = sum(weights[name] * _degree(name, *pair, rarity or {}) for name, pair in pairs.items())
+    return round(shared / sum(weights.values()), 3) if pairs else 0.0
+
+
+def _pairs(here: Components, there: Components) -> dict[str, tuple[str, str]]:
+    names = [name for name in {**here, **there} if here.get(name) or there.get(name)]
+    return {name: (here.get(name, ""), there.get(name, "")) for name in names}
 
 
 def _degree(name: str, one: str, other: str, rarity: Rarity) -> float:
@@ -95,8 +105,9 @@ def _shared(pairs: Mapping[str, tuple[str, str]], rarity: Rarity) -> tuple[str, 
     return tuple(sorted(said, key=lambda word: (-_weight(word, rarity), word))[:_TERMS])
 
 
+@lru_cache(maxsize=2000)  # one page asks thrice of each
 def _words(text: str) -> Counter[str]:
-    """How often each is said; what varies is none."""
+    """How often each is said; what varies is none. Nobody changes the answer."""
     words = Counter(text.casefold().split()[:_WORDS_COMPARED])
     for wildcard in _WILDCARDS:
         words.pop(wildcard, None)
