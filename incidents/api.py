@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from rest_framework.response import Response
 from awfdrs_site.lib import clock
 from awfdrs_site.lib.pagination import Listing
 from awfdrs_site.lib.problems import Problem
+from events import recent
 from events.api import EventDoor
 from events.models import Event, KeptEvent
 from incidents import aliases, analysing, evidence, keeping, lifecycle, remedies, reported, undo
@@ -74,10 +76,12 @@ class Events(EventDoor):
     """POST is the door of `events`; GET knows what became of them, so it lives here."""
 
     verbs: ClassVar[Mapping[str, str]] = {"get": "view", "post": "ingest"}
-    listing = Listing(EventSerializer, EventFilters)
+    listing = Listing(EventSerializer, EventFilters, newest=recent.newest)
 
     def get(self, request: Request) -> Response:
-        return self.listing.answer(request, reported.events_of(self.caller.tenant.id))
+        mine = self.caller.tenant.id
+        link = partial(reported.link, mine)
+        return self.listing.answer(request, reported.events_of(mine), prepare=link)
 
 
 class EventDetail(TenantAPIView):
@@ -179,11 +183,13 @@ class IncidentDetail(OneIncident):
 
 class IncidentEvents(OneIncident):
     verbs: ClassVar[Mapping[str, str]] = _OF_INCIDENT
-    listing = Listing(EventSerializer)
+    listing = Listing(EventSerializer, newest=recent.newest)
 
     def get(self, request: Request, pk: UUID) -> Response:
         links = EventLink.objects.for_tenant(self.caller.tenant).filter(incident_id=pk)
-        return self.listing.answer(request, reported.events_of(self.caller.tenant.id), keys=links)
+        mine = self.caller.tenant.id
+        link = partial(reported.link, mine)
+        return self.listing.answer(request, reported.events_of(mine), keys=links, prepare=link)
 
 
 class IncidentDecisions(OneIncident):
@@ -224,8 +230,9 @@ class IncidentSimilar(OneIncident):
 
         done = remedies.of(self.caller.tenant.id, list(mine))
 
-        def compare(other: Incident) -> None:
-            other.likeness, other.remedy = alike[other.pk], done[other.pk]  # type: ignore[attr-defined]
+        def compare(page: list[Any]) -> None:
+            for other in page:
+                other.likeness, other.remedy = alike[other.pk], done[other.pk]
 
         return self.listing.answer(request, ordered, prepare=compare)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.urls import reverse
 
+from events import recent
 from events.models import Event, KeptEvent
 from incidents import console, evidence, reported
 from incidents.console import Reader
@@ -96,7 +97,9 @@ def page(reader: Reader, filters: EventFilterForm, number: int) -> EventPage:
     n_matching = console.up_to(found)
     number = max(1, min(number, -(-n_matching.n // PAGE_SIZE)))
     start = (number - 1) * PAGE_SIZE
-    shown = list(found[start : start + PAGE_SIZE])
+    n_shown = min(PAGE_SIZE, n_matching.n - start)
+    shown = recent.newest(found, n_shown, start=start)
+    reported.link(reader.tenant_id, shown)
     numbers = _numbers(reader, shown)
     return EventPage(
         lines=tuple(_line(one, numbers) for one in shown),

@@ -67,7 +67,7 @@ class Vendors(TenantAPIView):
         tenant_id = self.caller.tenant.id
         breakers = Prefetch("breakers", CircuitBreaker.objects.for_tenant(tenant_id))
         rows = Vendor.objects.for_tenant(tenant_id).prefetch_related(breakers)
-        return self.listing.answer(request, rows, prepare=_with_breaker)
+        return self.listing.answer(request, rows, prepare=_with_breakers)
 
 
 class VendorBreaker(TenantAPIView):
@@ -261,6 +261,11 @@ def _refuse_past(until: datetime | None, *, now: datetime) -> None:
 
 def _is_platform(request: Request) -> bool:
     return bool(getattr(request.user, "is_superuser", False))
+
+
+def _with_breakers(vendors: list[Vendor]) -> None:
+    for vendor in vendors:
+        _with_breaker(vendor)
 
 
 def _with_breaker(vendor: Vendor) -> None:

@@ -26,12 +26,17 @@ def uuid7(at: datetime | None = None) -> UUID:
 def day_bound(day: date) -> UUID:
     """The smallest id of that UTC day: the lower bound of its partition."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return UUID(int=int(start.timestamp() * 1000) << 80)
+    return first_of(start)
 
 
 def made_at(identifier: UUID) -> datetime:
     """When a UUIDv7 was made, to the millisecond."""
     return datetime.fromtimestamp((identifier.int >> 80) / 1000, tz=UTC)
+
+
+def first_of(moment: datetime) -> UUID:
+    """The smallest id that could have been made then, to the millisecond."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 def last_of(moment: datetime) -> UUID:

@@ -69,6 +69,8 @@ class Listing:
     filters: type[FilterSet] | None = None
     orders: Mapping[str, str] = field(default_factory=lambda: {"id": "id"})  # word -> column
     default_order: str = "-id"
+    # (rows, how many, before which) -> the first of rows that come newest first, where days make that cheaper
+    newest: Callable[..., list[Any]] | None = None
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -85,13 +87,13 @@ class Listing:
         rows: QuerySet[Any],
         *,
         keys: QuerySet[Any] | None = None,
-        prepare: Callable[[Any], None] = lambda _row: None,
+        prepare: Callable[[list[Any]], None] = lambda _page: None,
         extra: Mapping[str, Any] = MappingProxyType({}),
     ) -> Response:
         """`{count, next, previous, results}` of the rows that the request asks for.
 
         `keys` are rows of another table with the same ids, which finds and counts them more cheaply;
-        `prepare` completes each row of the page before it is written; `extra` stands beside.
+        `prepare` completes the rows of the page before they are written; `extra` stands beside.
         """
         query = request.query_params
         order = self._order(query)
@@ -103,8 +105,7 @@ class Listing:
         page, following, preceding = cut(request, counted, order, size)
         if keys is not None:
             page = _by_id(rows, [key.pk for key in page])
-        for row in page:
-            prepare(row)
+        prepare(page)
         written = self.serializer(page, many=True, context={"request": request}).data
         return Response(
             {
@@ -152,7 +153,11 @@ class Listing:
         backwards = place is not None and place.backwards
         if place is not None:
             rows = rows.filter(order.beyond(place.value, place.row_id, backwards=backwards))
-        found = list(rows.order_by(*order.by(backwards=backwards))[: size + 1])
+        ordered = rows.order_by(*order.by(backwards=backwards))
+        if self.newest is not None and order.word == "-id" and not backwards:
+            found = self.newest(ordered, size + 1, before=place.row_id if place else None)
+        else:
+            found = list(ordered[: size + 1])
         has_more, page = len(found) > size, found[:size]
         if backwards:
             page.reverse()

@@ -120,7 +120,8 @@ def test_pages_and_answers_cost_what_they_did_however_many_rows_they_show(
     few = {name: measured(do) for name, do in doers(acme, alice, ann).items()}
     fill(acme, MANY)
     many = {name: measured(do) for name, do in doers(acme, alice, ann).items()}
-    assert many == few
+    # fewer is right: where there are few events, days that have none are looked at too
+    assert {name: count for name, count in many.items() if count > few[name]} == {}
     many |= first_event
     for name, count in many.items():
         judge(name, count)

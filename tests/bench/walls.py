@@ -9,23 +9,15 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from tests import conftest, databases
+from tests.support import hot_reads
+from tests.support.hot_reads import Hot
 
 PROMISED_PERCENT = 10.0  # issue 8: hot queries cost less than that
-
-
-@dataclass(frozen=True)
-class Hot:
-    """One read that pages and answers make all the time, as the database gets it."""
-
-    name: str
-    statement: str
-    parameters: tuple[Any, ...]
 
 
 def main() -> None:
@@ -36,7 +28,7 @@ def main() -> None:
     owner = databases.prepare(conftest.RUN)
     tenant = _seeded(owner, asked.events)
     print(f"{asked.rounds} rounds each, load average {os.getloadavg()[0]:.1f}")
-    for hot in _reads(tenant):
+    for hot in hot_reads.of(tenant):
         _compare(owner, tenant, hot, asked.rounds)
 
 
@@ -53,35 +45,6 @@ def _seeded(owner: databases.Owner, n_events: int) -> Any:
         return Tenant.objects.get(pk=VOLUME.id)
 
 
-def _reads(tenant: Any) -> list[Hot]:
-    from actions.models import Action
-    from events.models import Event
-    from incidents.models import Incident, Run
-    from tenants import scoping
-
-    with scoping.bound(tenant.pk):
-        incidents = Incident.objects.for_tenant(tenant)
-        one = incidents.order_by("-event_count", "id")[0].pk
-        asked = {
-            "list of incidents": incidents.open().for_list().newest_first()[:50],
-            "one incident": incidents.filter(pk=one).for_list(),
-            "runs of an incident": _runs_of(tenant, one),
-            "list of runs": Run.objects.for_tenant(tenant).newest_first()[:50],
-            "list of actions": Action.objects.for_tenant(tenant).order_by("-id")[:50],
-            "newest events": Event.objects.for_tenant(tenant).order_by("-id")[:50],
-            "how many are open": incidents.open().order_by().values("status"),
-        }
-        return [Hot(name, *rows.query.sql_with_params()) for name, rows in asked.items()]
-
-
-def _runs_of(tenant: Any, incident_id: Any) -> Any:
-    """As its page asks."""
-    from incidents.models import Run
-
-    mine = Run.objects.for_tenant(tenant).of_incident(incident_id)
-    return mine.select_related("workflow", "incident").order_by("-id")[:50]
-
-
 def _compare(owner: databases.Owner, tenant: Any, hot: Hot, rounds: int) -> None:
     """By turns and by the same client, so that all the rest costs both the same."""
     times: tuple[list[float], list[float]] = ([], [])
@@ -93,12 +56,22 @@ def _compare(owner: databases.Owner, tenant: Any, hot: Hot, rounds: int) -> None
                 cursors[which].execute(hot.statement.encode(), hot.parameters)
                 cursors[which].fetchall()
                 times[which].append((time.perf_counter() - began) * 1000)
+        planned, planned_behind = (_planned(cursor, hot) for cursor in cursors)
     without, with_walls = map(_undisturbed, times)
     more = (with_walls / without - 1) * 100
     verdict = "" if more < PROMISED_PERCENT else "  more than promised"
+    dearer = (planned_behind / planned - 1) * 100
     print(
-        f"{hot.name:22} {without:7.2f} ms without, {with_walls:7.2f} ms with: {more:+5.1f} %{verdict}"
+        f"{hot.name:22} {without:7.2f} ms without, {with_walls:7.2f} ms with: {more:+5.1f} %{verdict};"
+        f" planner's cost {planned:8.2f}, {planned_behind:8.2f}: {dearer:+5.1f} %"
     )
+
+
+def _planned(cursor: psycopg.ClientCursor[Any], hot: Hot) -> float:
+    """What the planner says that the whole statement costs, in its own units."""
+    cursor.execute(b"explain (format json) " + hot.statement.encode(), hot.parameters)
+    ((plan,),) = cursor.fetchall()
+    return float(plan[0]["Plan"]["Total Cost"])
 
 
 @contextmanager
