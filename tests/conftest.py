@@ -1,12 +1,12 @@
-"""What every test may ask for. The first lines come before Django: settings read the environment once."""
+"""What every test may ask for, and what a run begins with."""
 
 import atexit
 import gc
-import os
 import signal
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,51 +23,57 @@ atexit.register(servers.remove, RUN)
 if servers.WORKER == "alone":
     # A stopped run cleans up like a finished one.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-# Only while settings load: what a test starts gets an environment without them.
-os.environ |= {
-    "DJANGO_SETTINGS_MODULE": "awfdrs_site.settings",
-    "REDIS_URL": servers.start_valkey(RUN),
-}
-
-import django  # noqa: E402
-from hypothesis import settings as hypothesis_settings  # noqa: E402
-
-django.setup()
-del os.environ["DJANGO_SETTINGS_MODULE"], os.environ["REDIS_URL"]
-
-from django.conf import settings  # noqa: E402
-
-from tests import databases, quick  # noqa: E402
-from tests.faults.sizes import sized  # noqa: E402
-
-# The product's is slow on purpose.
-settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-quick.look_for_static_files_once()
-quick.take_probes_out_seldom()
-quick.sign_in_at_once()
-
-# On a busy machine a slow example is no failure.
-hypothesis_settings.register_profile(
-    "suite", deadline=None, max_examples=sized(small=25, full=500), print_blob=True
-)
-hypothesis_settings.load_profile("suite")
 
 if TYPE_CHECKING:
     from pytest_django.plugin import DjangoDbBlocker
 
     from tests.cast import Travel
+    from tests.databases import Owner
 
-pytest_plugins = ["tests.cast", "tests.faults.table"]
+pytest_plugins = ["tests.faults.table"]
+if servers.RUNS_NO_TEST:
+    # While it and its workers import, the database is laid down that they would wait for.
+    atexit.register(servers.in_background("tests.databases"))
+else:
+    pytest_plugins += ["tests.ready", "tests.cast"]
+# What only computes is still there for the other workers while one drives a browser.
+COMPUTES = {"events", "incidents", "safety"}
+DATABASE = {"db", "transactional_db", "owner"}
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Of a clean checkout, workers compile the tests from either end: each half of them, when they meet."""
+    from tests import quick
+
+    if servers.WORKER != "alone" and session.config.args_source.name == "TESTPATHS":
+        quick.compile_tests(session.config, backwards=servers.WORKER[-1] in "13579")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest story first, so that nobody waits for it; browsers last.
+    """The longest story first, so that nobody waits for it; browsers late.
 
-    Playwright leaves an event loop running, and no asynchronous test can start after it.
+    Playwright leaves an event loop running: no asynchronous test can start after it, and none with a database.
     """
-    items.sort(key=lambda item: ("browser" in item.path.parts, "longest" not in item.keywords))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if "longest" in item.keywords:
+        return 0
+    if "browser" in item.keywords:
+        return 2
+    return 3 if _only_computes(item) else 1
+
+
+def _only_computes(item: pytest.Item) -> bool:
+    function = getattr(item, "function", None)
+    return (
+        item.path.parent.name in COMPUTES
+        and item.get_closest_marker("django_db") is None
+        and DATABASE.isdisjoint(getattr(item, "fixturenames", ()))
+        and not iscoroutinefunction(function)
+    )
 
 
 def pytest_collection_finish() -> None:
@@ -78,8 +84,10 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session")
-def owner(django_db_blocker: "DjangoDbBlocker") -> Iterator[databases.Owner]:
+def owner(django_db_blocker: "DjangoDbBlocker") -> Iterator["Owner"]:
     """The database's owner, for what no running role may do."""
+    from tests import databases, quick  # where no test runs, Django is not ready
+
     if servers.WORKER != "alone":
         quick.load_views()
     with django_db_blocker.unblock():
@@ -87,12 +95,12 @@ def owner(django_db_blocker: "DjangoDbBlocker") -> Iterator[databases.Owner]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(owner: databases.Owner) -> None:
+def django_db_setup(owner: "Owner") -> None:
     """pytest-django's, replaced: the database is made by the owner and used by the login."""
 
 
 @pytest.fixture
-def time_travel(owner: databases.Owner) -> Iterator["Travel"]:
+def time_travel(owner: "Owner") -> Iterator["Travel"]:
     """`time_travel(hours=25)` moves this database's clock on; the next test is back in the present."""
     ahead = timedelta()
 

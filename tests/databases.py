@@ -1,8 +1,10 @@
 """The only place that lays down a worker's database: migrated once as owner, then copied for each."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
+import django
 import environ
 import psycopg
 from django.apps import apps
@@ -55,18 +57,23 @@ class Owner:
 
 
 def prepare(run: Path) -> Owner:
-    """Start the run's Postgres unless a worker did, and point `default` and `owner` to our database."""
+    """Start the run's Postgres unless somebody did, and point `default` and `owner` to our database."""
     with machine.locked(run, "tests"):
-        running = embedded.start(run)
-        _point_to(running, postgres.DATABASE)
-        if not (run / "migrated").exists():
-            migrated.lay_down()
-            (run / "migrated").touch()
+        running = _lay_down(run)
         _copy(running)
     _point_to(running, NAME)
     owner = Owner(settings.DATABASE_OWNER_URL)
     TransactionTestCase._fixture_teardown = lambda _: owner.empty()  # type: ignore[attr-defined]
     return owner
+
+
+def _lay_down(run: Path) -> embedded.Servers:
+    running = embedded.start(run)
+    _point_to(running, postgres.DATABASE)
+    if not (run / "migrated").exists():
+        migrated.lay_down()
+        (run / "migrated").touch()
+    return running
 
 
 def _copy(running: embedded.Servers) -> None:
@@ -92,3 +99,11 @@ def _point_to(running: embedded.Servers, name: str) -> None:
     settings.DATABASE_URL, settings.DATABASE_OWNER_URL = (
         url.removesuffix(postgres.DATABASE) + name for url in urls.values()
     )
+
+
+if __name__ == "__main__":  # what the workers will copy, while they are still importing
+    os.environ["DJANGO_SETTINGS_MODULE"] = "awfdrs_site.settings"
+    django.setup()
+    here = Path(os.environ["AWFDRS_DATA"])
+    with machine.locked(here, "tests"):
+        _lay_down(here)

@@ -1,7 +1,11 @@
 """The only place that spares the tests what takes time and what no test is about."""
 
+import ast
 from typing import Any
 
+import pytest
+from _pytest.assertion import rewrite
+from _pytest.assertion.rewrite import assertstate_key
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.http import HttpRequest
 from django.test import Client
@@ -49,6 +53,30 @@ def sign_in_at_once() -> None:
 def load_views() -> None:
     """Before a test opens its transaction: on a busy machine the first request would outlast it."""
     _ = get_resolver().url_patterns
+
+
+def compile_tests(config: pytest.Config, *, backwards: bool) -> None:
+    """What importing them would compile and keep; what another worker has compiled is read."""
+    for path in sorted(config.rootpath.glob("tests/**/test_*.py"), reverse=backwards):
+        kept = rewrite.get_cache_dir(path) / (path.stem + rewrite.PYC_TAIL)
+        kept.parent.mkdir(exist_ok=True)
+        if rewrite._read_pyc(path, kept) is None:
+            seen, code = rewrite._rewrite_test(path, config)
+            rewrite._write_pyc(config.stash[assertstate_key], code, seen, kept)
+
+
+def look_for_no_branches_in_tests() -> None:
+    """SlipCover marks every module whose asserts are rewritten before it asks whether that is to be measured."""
+
+    def rewritten(
+        mod: ast.Module,
+        source: bytes,
+        module_path: str | None = None,
+        config: pytest.Config | None = None,
+    ) -> None:
+        rewrite.AssertionRewriter(module_path, config, source).run(mod)
+
+    rewrite.rewrite_asserts = rewritten
 
 
 def take_probes_out_seldom() -> None:

@@ -4,13 +4,18 @@ Settings read the environment when they are imported, so `claim` runs before tha
 """
 
 import os
+import subprocess
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from awfdrs_site import embedded
 from awfdrs_site.wheels import machine, valkey
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+# What measures coverage starts workers, and leaves every test to them.
+RUNS_NO_TEST = WORKER == "alone" and "SLIPCOVER_ENABLED" in os.environ
 _PREFIX = "awfdrs-tests-"
 _OWNER = "AWFDRS_TESTS_OWNER"  # the run's first process; its workers inherit the name
 # Whatever a developer's shell points at is left alone, and decides nothing.
@@ -48,6 +53,17 @@ def start_valkey(run: Path) -> str:
     home.mkdir(exist_ok=True)
     valkey.start(home, password=password)
     return f"redis://:{password}@{machine.LOOPBACK}:{valkey.port(home)}/0"
+
+
+def in_background(module: str) -> Callable[[], None]:
+    """Runs it beside us in this run's directory; what is returned ends it, if it has not ended by itself."""
+    process = subprocess.Popen([sys.executable, "-m", module])
+
+    def end() -> None:
+        process.terminate()
+        process.wait()
+
+    return end
 
 
 def remove(run: Path) -> None:
