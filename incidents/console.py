@@ -131,7 +131,7 @@ def _counts(reader: Reader) -> dict[str, UpTo]:
         **{slug: Count("pk", filter=_among_open(reader, slug)) for slug in slugs}
     )
     if found["open"] > COUNTED:
-        return {slug: up_to(view(reader, slug)) for slug in slugs}
+        return {slug: up_to(view(reader, slug), most=COUNTED) for slug in slugs}
     return {slug: UpTo(n) for slug, n in found.items()}
 
 

@@ -12,8 +12,8 @@ from incidents.models import Incident
 from incidents.presentation.figures import UpTo
 from tenants.models import Tenant
 from tenants.scoping import bound
-from tests.cast import signed_in
-from tests.factories import IncidentFactory, WorkflowFactory
+from tests.cast import Travel, signed_in
+from tests.factories import ActionFactory, IncidentFactory, WorkflowFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -92,3 +92,44 @@ def test_nothing_is_counted_further_than_anybody_reads(acme: Tenant, numbers: li
         assert console.up_to(mine, most=59) == UpTo(59, is_more=True)
         assert console.up_to(mine, most=60) == UpTo(60)
     assert str(UpTo(10_000, is_more=True)) == "10,000+"
+
+
+@pytest.mark.parametrize(("counted", "all_open"), [(60, "60"), (59, "59+")])
+def test_tabs_count_in_one_look_what_they_would_count_one_by_one(
+    acme: Tenant,
+    alice: User,
+    client: Client,
+    numbers: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    counted: int,
+    all_open: str,
+) -> None:
+    monkeypatch.setattr(console, "COUNTED", counted)
+    with bound(acme.pk) as now:
+        ids = list(Incident.objects.for_tenant(acme).values_list("pk", flat=True))
+        mine = Incident.objects.for_tenant(acme)
+        mine.filter(pk__in=ids[:3]).update(assignee=alice)
+        mine.filter(pk__in=ids[3:5]).update(snoozed_until=now + timedelta(hours=1))
+        mine.filter(pk__in=ids[5:9]).update(status="analyzing")  # its recovery is under way
+        mine.filter(pk=ids[0]).update(snoozed_until=now - timedelta(hours=1))
+        waits = mine.get(pk=ids[5])
+        ActionFactory(tenant=acme, incident=waits, run=None, status="awaiting_approval")
+    text = client.get("/incidents/?tab=open").content.decode()
+    said = dict(re.findall(r'id="count-(\w+)">([^<]*)<', text))
+    assert said == {"attention": "55", "mine": "3", "open": all_open, "snoozed": "2"}
+
+
+def test_a_row_that_says_something_else_is_written_anew(
+    acme: Tenant, client: Client, time_travel: Travel
+) -> None:
+    with bound(acme.pk) as now:
+        incident = IncidentFactory(tenant=acme, title="before", last_seen_at=now)
+    first, again = (client.get("/incidents/?tab=open").content.decode() for _ in range(2))
+    with bound(acme.pk):
+        Incident.objects.for_tenant(acme).filter(pk=incident.pk).update(title="<i>after")
+    changed = client.get("/incidents/?tab=open").content.decode()
+    time_travel(minutes=20)
+    later = client.get("/incidents/?tab=open").content.decode()
+    assert ["before" in text for text in (first, again, changed)] == [True, True, False]
+    assert "&lt;i&gt;after" in changed
+    assert [bool(re.search(r"data-ago>20m<", text)) for text in (changed, later)] == [False, True]
