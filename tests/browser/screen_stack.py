@@ -119,6 +119,18 @@ def tell_of_the_day() -> None:
         subprocess.run(command, cwd=HOME, check=True)
 
 
+def promote(username: str) -> None:
+    """Makes somebody an admin of the tenant that they are in."""
+    said = f"Membership.objects.filter(user__username={username!r}).update(role='admin')"
+    code = f"""
+from tenants import scoping
+from tenants.models import Membership
+with scoping.platform():
+    {said}
+"""
+    subprocess.run([sys.executable, "manage.py", "shell", "-c", code], cwd=HOME, check=True)
+
+
 def _lines() -> list[dict[str, Any]]:
     lines = [
         {

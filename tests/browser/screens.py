@@ -47,6 +47,13 @@ def simulate(page: Page, _stack: Stack) -> None:
     page.locator("#h-assumed").wait_for()
 
 
+def as_an_admin(page: Page, _stack: Stack) -> None:
+    """The same page for who may make a key: it is filled in."""
+    screen_stack.promote("mallory")
+    page.reload()
+    page.get_by_text("Your key is filled in below.").wait_for()
+
+
 def ask_for_a_code(page: Page, stack: Stack) -> None:
     """Somebody with an authenticator app signs in."""
     if page.locator("[name=password]").count():  # it asks again who that is
@@ -83,6 +90,7 @@ SCREENS_OF = (
     Screen("incidents-filtered-empty", "/incidents/?tab=open&q=vendor:nobody"),
     Screen("incidents-resolved", "/incidents/?tab=resolved"),
     Screen("first-event", "/incidents/", who="mallory"),
+    Screen("first-event-admin", "/incidents/", who="mallory", then=as_an_admin),
     Screen("incident", "", first_of="/incidents/?tab=open&q=events:>3"),
     Screen("incident-needs-approval", "", first_of=WAITING),
     Screen("post-mortem", "", first_of=WAITING, then=follow("a[href$='/post-mortem/']")),
