@@ -11,7 +11,7 @@
 
   const parts = () => [...document.querySelectorAll(PARTS)];
   const nameOf = (part) => part.querySelector("h2")?.textContent || part.className.replace(/ ?held/, "");
-  const isByItself = ({ quiet, sourceEvent }) => quiet || sourceEvent?.type.startsWith("live:");
+  const isByItself = ({ quiet, sourceEvent }) => quiet || sourceEvent?.type?.startsWith("live:");
   const isSeenBelow = (part) => part.getBoundingClientRect().bottom < innerHeight;
 
   const letGo = (part) => {
