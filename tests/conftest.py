@@ -59,9 +59,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    if "longest" in item.keywords:
+    if item.get_closest_marker("longest"):
         return 0
-    if "browser" in item.keywords:
+    if item.get_closest_marker("browser"):
         return 2
     return 3 if _only_computes(item) else 1
 

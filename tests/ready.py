@@ -26,7 +26,6 @@ from tests.faults.sizes import sized  # noqa: E402
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 quick.look_for_static_files_once()
-quick.look_for_no_branches_in_tests()
 quick.take_probes_out_seldom()
 quick.sign_in_at_once()
 
