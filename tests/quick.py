@@ -1,5 +1,6 @@
 """The only place that spares the tests what takes time and what no test is about."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -58,10 +59,10 @@ def compile_tests(config: pytest.Config, *, backwards: bool) -> None:
     """What importing them would compile and keep; what another worker has compiled is read."""
     for path in sorted(config.rootpath.glob("tests/**/test_*.py"), reverse=backwards):
         kept = rewrite.get_cache_dir(path) / (path.stem + rewrite.PYC_TAIL)
-        kept.parent.mkdir(exist_ok=True)
-        if rewrite._read_pyc(path, kept) is None:
-            seen, code = rewrite._rewrite_test(path, config)
-            rewrite._write_pyc(config.stash[assertstate_key], code, seen, kept)
+        if rewrite.try_makedirs(kept.parent) and rewrite._read_pyc(path, kept) is None:
+            with suppress(SyntaxError):  # collecting it will tell
+                seen, code = rewrite._rewrite_test(path, config)
+                rewrite._write_pyc(config.stash[assertstate_key], code, seen, kept)
 
 
 def take_probes_out_seldom() -> None:
