@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -162,11 +161,10 @@ def test_nobody_gets_in_without_a_key_or_a_session(mine: Things) -> None:
 def test_each_caller_may_what_their_verbs_say_and_nothing_else(
     mine: Things, callers: list[Caller]
 ) -> None:
-    before, turns = lines_written(mine.tenant), Counter[str]()
+    before = lines_written(mine.tenant)
     for method, route, row in GUARDED:
         path = _path(route, mine.ids.get(row.of))
-        turns[row.verb] += 1
-        for caller in _worth_asking(callers, row.verb, turns[row.verb]):
+        for caller in callers:
             dry = "dry_run=true" if method in WRITES else ""
             answer = caller.call(method, path, row, query=dry)
             asked = (method, route, caller.name, answer.content.decode())
@@ -179,15 +177,6 @@ def test_each_caller_may_what_their_verbs_say_and_nothing_else(
                 assert (answer.status_code, answer.json()["code"]) == (403, code), asked
     # neither a dry run nor a refusal has any effect
     assert lines_written(mine.tenant) == before
-
-
-def _worth_asking(callers: list[Caller], verb: str, turn: int) -> list[Caller]:
-    """Everybody at a verb's first route; at its others every key, everybody who may not, and of those who may one."""
-    people = [caller for caller in callers if verb in caller.verbs and not caller.token]
-    spared = people if turn > 1 else []
-    return [
-        caller for caller in callers if caller not in spared or caller is spared[turn % len(spared)]
-    ]
 
 
 def test_a_foreign_thing_is_answered_like_one_that_never_was(
