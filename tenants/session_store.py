@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.db import DatabaseError
-from django.db.models import BooleanField, DateTimeField, ExpressionWrapper, Func, Q
+from django.db.models import DateTimeField, Func, Q
 
 from awfdrs_site.lib import clock
 from awfdrs_site.lib.ids import uuid7
@@ -17,6 +17,15 @@ from tenants.models import Person, PersonSession
 
 AGENT_CHARACTERS = 200
 NOTED_EVERY = timedelta(minutes=1)  # else every request would write
+# `alive`, and what the person prefers: every request of a browser asks, so it is written once.
+_READ = """
+select session.*, session.seen_at < awf_now() - %(noted)s as is_stale,
+       person.theme, person.density, person.time_zone, person.single_keys
+from tenants_personsession session left join tenants_person person on person.user_id = session.user_id
+where session.session_key = %(key)s
+  and session.seen_at > awf_now() - %(idle)s and session.started_at > awf_now() - %(lifetime)s
+"""
+_PREFERRED = ("theme", "density", "time_zone", "single_keys")
 
 
 class Now(Func):
@@ -52,6 +61,7 @@ class SessionStore(DatabaseStore):
     """Django's, with the columns of `PersonSession` kept up as the session is used."""
 
     _row: PersonSession | None = None
+    _person: Person | None = None
     _address: str | None = None
     _agent = ""
 
@@ -71,8 +81,7 @@ class SessionStore(DatabaseStore):
 
         It asks nobody by itself: error pages read it too, and the database may be what broke.
         """
-        user = self._row.user if self._row else None
-        return getattr(user, "person", None)
+        return self._person
 
     def comes_from(self, *, address: str, agent: str) -> None:
         """Where the browser is and what it calls itself, for the list of sessions."""
@@ -93,6 +102,10 @@ class SessionStore(DatabaseStore):
         self._row = None
         super().create()
 
+    def flush(self) -> None:
+        super().flush()
+        self._row = self._person = None
+
     def create_model_instance(self, data: Any) -> Any:
         row: Any = super().create_model_instance(data)
         now, before = clock.read(), self._row
@@ -106,13 +119,17 @@ class SessionStore(DatabaseStore):
         return row
 
     def _get_session_from_db(self) -> Any:
-        stale = ExpressionWrapper(
-            Q(seen_at__lt=Now() - NOTED_EVERY),
-            output_field=BooleanField(),
-        )
-        mine = alive().filter(session_key=self.session_key).annotate(is_stale=stale)
-        try:
-            self._row = mine.select_related("user__person").get()
-        except PersonSession.DoesNotExist:
-            self._row, self._session_key = None, None
+        asked = {"key": self.session_key, "noted": NOTED_EVERY}
+        asked |= {"idle": _idle(), "lifetime": _lifetime()}
+        self._row = next(iter(PersonSession.objects.raw(_READ, asked)), None)
+        if self._row is None:
+            self._session_key = None
+        self._person = _prefers(self._row)
         return self._row
+
+
+def _prefers(row: Any) -> Person | None:
+    """Of the session's person; None when they never said."""
+    if row is None or row.theme is None:
+        return None
+    return Person(user_id=row.user_id, **{name: getattr(row, name) for name in _PREFERRED})
