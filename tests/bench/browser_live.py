@@ -212,6 +212,7 @@ def _lost(page: Page, watched: str, web: "Web", cast: "World") -> None:
     from tests.support.console import report
     from tests.support.web import served
 
+    report(cast.acme, **WATCHED, runs=["before-it"])  # the storm's are newer
     _open(page)
     page.evaluate(WATCH_ROW, watched)
     before = page.evaluate("window.seen.at(-1)[0]")
