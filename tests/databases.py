@@ -18,6 +18,9 @@ from awfdrs_site.wheels import machine, postgres
 from tests import migrated
 from tests.servers import WORKER
 
+if __name__ != "__main__":  # what is laid down in the background needs no Valkey of its own
+    from tests import ready  # noqa: F401  # who asks for a database, a test or a bench, finds Django ready
+
 NAME = f"test_{WORKER}"
 # DESIGN.md rule 3. A row, because a transaction under way would not see its function replaced.
 _TRAVEL = """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import BrowserContext, CDPSession, Page, sync_playwright
 
-from tests import conftest, databases, ready  # noqa: F401  # Django is ready from here on
+from tests import conftest, databases
 from tests.bench import browser_live
 from tests.browser.conftest import CHROMIUM
 

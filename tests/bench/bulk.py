@@ -8,7 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests import conftest, databases, ready  # noqa: F401  # Django is ready from here on
+from tests import conftest, databases
 
 if TYPE_CHECKING:
     from incidents.models import BulkJob

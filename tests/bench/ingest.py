@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests import conftest, databases, ready  # noqa: F401  # Django is ready from here on
+from tests import conftest, databases
 from tests.bench import copying, offered
 from tests.support.web import served
 

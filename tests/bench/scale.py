@@ -25,7 +25,7 @@ from django.conf import settings
 from psycopg.conninfo import conninfo_to_dict
 
 from awfdrs_site.wheels import machine
-from tests import conftest, databases, ready  # noqa: F401  # Django is ready from here on
+from tests import conftest, databases
 
 if TYPE_CHECKING:
     from tests.faults.outages.stack import Stack

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests import conftest, databases, ready  # noqa: F401  # Django is ready from here on
+from tests import conftest, databases
 
 if TYPE_CHECKING:
     from tenants.models import Tenant

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from tests import conftest, databases, ready  # noqa: F401  # Django is ready from here on
+from tests import conftest, databases
 from tests.support import hot_reads
 from tests.support.hot_reads import Hot
 

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from threading import Event as Flag
-from uuid import UUID
 
 import pytest
 from django.db import DatabaseError, connection
@@ -10,12 +9,12 @@ from django.db import DatabaseError, connection
 from awfdrs_site.lib import clock
 from awfdrs_site.lib.ids import day_bound, uuid7
 from events import partitions, tasks
-from events.models import Event
 from tenants import scoping
 from tenants.models import Tenant, Workflow
 from tests.cast import Travel, submit
 from tests.databases import Owner
 from tests.factories import WorkflowFactory
+from tests.support.plain_events import add_event
 from tests.threads import PATIENCE_SECONDS, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,20 +28,6 @@ _WAITING = (
 def days_of(table: str, owner: Owner) -> set[str]:
     children = "select inhrelid::regclass::text from pg_inherits where inhparent = %s::regclass"
     return {row[0] for row in owner.connection.execute(children, [table])}
-
-
-def add_event(tenant: Tenant, workflow: Workflow, *, at: datetime, id: UUID | None = None) -> None:
-    Event.objects.create(
-        id=id or uuid7(at),
-        tenant=tenant,
-        workflow=workflow,
-        event_type="x.failed",
-        payload={},
-        occurred_at=at,
-        received_at=at,
-        schema_version="1.0.0",
-        correlation_id="c",
-    )
 
 
 def test_today_and_the_coming_days_are_made_and_making_them_again_is_harmless(

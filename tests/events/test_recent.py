@@ -8,13 +8,14 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from awfdrs_site.lib import clock, ids
+from awfdrs_site.lib import clock
 from events import partitions, recent
 from events.models import Event
 from tenants import scoping
 from tenants.models import Tenant
 from tests.cast import Api, key_of
 from tests.factories import WorkflowFactory
+from tests.support.plain_events import add_event
 
 DAYS_AGO = (0, 0, 0, 3, 5, 20, 40)
 
@@ -28,17 +29,7 @@ def made(acme: Tenant) -> list[UUID]:
         partitions.make(now=at)
     with scoping.bound(acme.pk):
         for at in moments:
-            Event.objects.create(
-                id=ids.uuid7(at),
-                tenant=acme,
-                workflow=workflow,
-                event_type="x.failed",
-                payload={},
-                occurred_at=at,
-                received_at=at,
-                schema_version="1.0.0",
-                correlation_id="c",
-            )
+            add_event(acme, workflow, at=at)
         return list(Event.objects.for_tenant(acme).order_by("-id").values_list("pk", flat=True))
 
 

@@ -10,9 +10,10 @@ from django.conf import settings
 BENCHES = sorted(path.stem for path in (settings.BASE_DIR / "tests" / "bench").glob("*.py"))
 
 
-def test_every_bench_can_be_imported_by_itself(tmp_path: Path) -> None:
+def test_every_bench_can_be_imported_and_finds_django_ready(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     wanted = "; ".join(f"import tests.bench.{name}" for name in BENCHES)
+    wanted += "; from django.conf import settings; assert settings.configured"
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     ran = subprocess.run(
         [sys.executable, "-c", wanted],
