@@ -27,7 +27,7 @@ from unnest(%s::text[]) with ordinality as scopes (scope, place) order by place
 """
 _EXCLUSIVE = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 _GLOBAL = "switch:global"
-# Every page asks.
+# Every page and every start asks.
 _ACTIVE = """
 select id, 'global' as scope, '' as target, reason, activated_by, activated_at, expires_at, 0 as place
 from safety_globalkillswitch where lifted_at is null and (expires_at is null or expires_at > %(now)s)
@@ -113,9 +113,10 @@ def lock_and_read(scopes: Scopes, *, now: datetime) -> list[Held]:
 
 def holding(scopes: Scopes, *, now: datetime) -> list[Held]:
     """The same without locks, for pages and for releasing what is parked."""
-    own = KillSwitch.objects.for_tenant(scopes.tenant_id).filter(_over(scopes), _active(now))
-    everywhere = [] if scopes.action_type in TELLING else _global(now)
-    return everywhere + [_held(row) for row in own.order_by("activated_at", "id")]
+    over = set(scopes.pairs())
+    if scopes.action_type not in TELLING:
+        over.add(("global", ""))
+    return [held for held in active(scopes.tenant_id, now=now) if (held.scope, held.target) in over]
 
 
 def ended_last(scopes: Scopes, *, now: datetime) -> Ended | None:
@@ -287,22 +288,3 @@ def _name(tenant_id: UUID, scope: str, target: str) -> str:
 
 def _active(now: datetime) -> Q:
     return Q(lifted_at=None) & (Q(expires_at=None) | Q(expires_at__gt=now))
-
-
-def _global(now: datetime) -> list[Held]:
-    return [
-        Held(row.pk, "global", "", row.reason, row.activated_by, row.activated_at, row.expires_at)
-        for row in GlobalKillSwitch.objects.filter(_active(now))
-    ]
-
-
-def _held(row: KillSwitch) -> Held:
-    return Held(
-        row.pk,
-        row.scope,
-        row.target,
-        row.reason,
-        row.activated_by,
-        row.activated_at,
-        row.expires_at,
-    )
