@@ -7,6 +7,7 @@ from uuid import UUID
 
 from actions import lifecycle, proposals
 from actions.models import Action
+from actions.querysets import ActionQuerySet
 from actions.states import ActionType, Status
 from actions.terms import policy_of as policy_of
 from awfdrs_site.lib import correlation, sweeping
@@ -15,6 +16,7 @@ from incidents import lifecycle as incident_lifecycle
 from incidents.models import Decision, Incident, Run
 from incidents.querysets import RunQuerySet
 from incidents.states import OPEN, Choice, RunState
+from incidents.states import Status as IncidentStatus
 from safety import gate
 from safety.effective import Effective
 from tenants import journal, scoping
@@ -74,27 +76,25 @@ def escalation(
     Part of a storm, it only changes its status: people are told once, by the storm.
     """
     incident = keeping.locked(incident)
-    if incident.status in OPEN:
+    if incident.status in OPEN and incident.status != IncidentStatus.ESCALATED:
         incident = incident_lifecycle.escalate(incident, by=SYSTEM, now=now, reason=reason)
     storm = storms.shelter_of(incident)
     # A key of its own, so that a failure that outlasts the storm is still told.
     kind = "escalate in storm" if storm else "escalate"
-    action = create_once(
-        Action(
-            tenant_id=incident.tenant_id,
-            action_type=ActionType.ESCALATE,
-            dedupe_key=f"{kind}:{incident.pk}:{incident.opened_at.isoformat()}",
-            incident=incident,
-            decision=decision,
-            workflow_id=incident.workflow_id,
-            vendor_id=incident.vendor_id,
-            parameters={"reason": reason},
-            attempts_max=ESCALATION_ATTEMPTS,
-            run_at=now,
-        ),
-        by=SYSTEM,
-        now=now,
+    wanted = Action(
+        tenant_id=incident.tenant_id,
+        action_type=ActionType.ESCALATE,
+        dedupe_key=f"{kind}:{incident.pk}:{incident.opened_at.isoformat()}",
+        incident=incident,
+        decision=decision,
+        workflow_id=incident.workflow_id,
+        vendor_id=incident.vendor_id,
+        parameters={"reason": reason},
+        attempts_max=ESCALATION_ATTEMPTS,
+        run_at=now,
     )
+    # Every run that fails comes by here, and finds it told already.
+    action = _alike(wanted).first() or create_once(wanted, by=SYSTEM, now=now)
     if storm is not None and action.status == Status.PENDING:
         return lifecycle.skip(action, by=SYSTEM, now=now, reason=f"Part of storm {storm}.")
     return action
@@ -221,8 +221,7 @@ def create_once(action: Action, *, by: Actor, now: datetime) -> Action:
     action.requested_by, action.created_at = by.label, now
     action.correlation_id = correlation.current()
     Action.objects.bulk_create([action], ignore_conflicts=True)
-    mine = Action.objects.for_tenant(action.tenant_id)
-    stored: Action = mine.get(dedupe_key=action.dedupe_key)
+    stored: Action = _alike(action).get()
     if stored.pk == action.pk:
         journal.record(
             stored,
@@ -233,3 +232,8 @@ def create_once(action: Action, *, by: Actor, now: datetime) -> Action:
             incident=str(stored.incident_id) if stored.incident_id else None,
         )
     return stored
+
+
+def _alike(action: Action) -> ActionQuerySet:
+    """The action of its purpose, if there is one."""
+    return Action.objects.for_tenant(action.tenant_id).filter(dedupe_key=action.dedupe_key)

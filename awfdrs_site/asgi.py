@@ -23,6 +23,7 @@ from awfdrs_site.lib.asgi_types import Application, Message, Receive, Scope, Sen
 from awfdrs_site.lib.correlation import HEADER, accepted  # noqa: E402
 from awfdrs_site.lib.problems import Problem, as_dict  # noqa: E402
 from awfdrs_site.routing import websocket_urlpatterns  # noqa: E402
+from awfdrs_site.turnstile import Turnstile  # noqa: E402
 from events.lane import Lane  # noqa: E402
 from safety import checks  # noqa: E402
 
@@ -31,6 +32,7 @@ tracing.start()
 
 
 EVENT_PATH, BATCH_PATH = "/api/v1/events", "/api/v1/events/batch"
+REREAD_PATH = "/incidents/rows/"
 
 
 class BodyTooLarge(Exception):
@@ -111,7 +113,7 @@ async def _refuse(scope: Scope, headers: dict[bytes, bytes], limit: int, send: S
 
 
 lane = Lane(
-    BodyLimit(Deadline(cast(Application, Handler()))),
+    BodyLimit(Deadline(Turnstile(cast(Application, Handler()), REREAD_PATH))),
     hung=deadline.refuse,
     database_answers=deadline.database_answers,
 )

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID, uuid4
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
@@ -65,6 +65,7 @@ class Room:
     def begin(self) -> None:
         """From here on everything is heard; what came before may have been missed."""
         self.epoch, self.number, self.known_above = uuid4().hex[:8], 0, 0
+        _by_epoch[self.epoch] = self
         self.heard_since = time.monotonic()
         self.past.clear()
 
@@ -90,6 +91,13 @@ class Room:
         if moment < self.heard_since:
             return None
         return _latest(past.fact for past in self.past if past.at >= moment)
+
+
+    def told(self, revision: str) -> float | None:
+        """When that message went out, in monotonic seconds; None when nobody knows any more."""
+        epoch, _, number = revision.partition(".")
+        moments = (past.at for past in reversed(self.past) if str(past.number) == number)
+        return next(moments, None) if epoch == self.epoch else None
 
 
 class Feed:
@@ -178,12 +186,19 @@ class Feed:
                 logger.info("the feed could not leave a group")
 
 
+_by_epoch: WeakValueDictionary[str, Room] = WeakValueDictionary()
 _feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, Feed] = WeakKeyDictionary()
 
 
 def of_this_process() -> Feed:
     """The feed of the running event loop, of which a server process has one."""
     return _feeds.setdefault(asyncio.get_running_loop(), Feed())
+
+
+def told_at(revision: str) -> float | None:
+    """When this process told the message of that revision; None when another did, or it was long ago."""
+    room = _by_epoch.get(revision.partition(".")[0])
+    return room.told(revision) if room else None
 
 
 def message(facts: list[dict[str, Any]], room: Room) -> str:

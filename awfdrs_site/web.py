@@ -16,6 +16,7 @@ DRAIN_SECONDS = (
 )
 GRACEFUL_SECONDS = 20  # what is under way then may take
 LOOK_SECONDS = 0.05
+KEPT_SECONDS = 75  # longer than proxies keep a connection: theirs is not closed under a request on its way
 MESSAGE_BYTES = 8 * 1024  # over a websocket: browsers of ours say less, and more is not read
 
 
@@ -60,7 +61,13 @@ class Server(uvicorn.Server):
 
 
 def configured(application: Any, **given: Any) -> uvicorn.Config:
-    return uvicorn.Config(application, access_log=False, ws_max_size=MESSAGE_BYTES, **given)
+    return uvicorn.Config(
+        application,
+        access_log=False,
+        ws_max_size=MESSAGE_BYTES,
+        timeout_keep_alive=KEPT_SECONDS,
+        **given,
+    )
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """The only place that gathers what the incident list shows; `presentation` then words it."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -36,6 +36,7 @@ LABELS = {
     "snoozed": "Snoozed",
     "resolved": "Resolved",
 }
+OPEN_TABS = tuple(slug for slug in TABS if slug != "resolved")
 _RANK = Case(
     *(When(severity=severity, then=Value(rank)) for rank, severity in enumerate(Severity.values)),
     output_field=IntegerField(),
@@ -108,9 +109,8 @@ def up_to(rows: QuerySet[Any], *, most: int = COUNTED) -> UpTo:
     return UpTo(min(n, most), is_more=n > most)
 
 
-def tabs(reader: Reader, current: str) -> tuple[Tab, ...]:
+def tabs(counts: Mapping[str, UpTo], current: str) -> tuple[Tab, ...]:
     """The views with their counts; closed incidents are not counted, they only ever grow."""
-    counts = _counts(reader)
     return tuple(
         Tab(
             slug=slug,
@@ -123,22 +123,32 @@ def tabs(reader: Reader, current: str) -> tuple[Tab, ...]:
     )
 
 
-def _counts(reader: Reader) -> dict[str, UpTo]:
-    """Of every view of open incidents: one look at them, while they are few enough to be looked at."""
-    slugs = [slug for slug in TABS if slug != "resolved"]
+def counts(reader: Reader, slugs: Collection[str] = OPEN_TABS) -> dict[str, UpTo]:
+    """Of those views, `open` among them: one look at the open incidents, while they are few enough for one."""
     some = view(reader, "open").order_by()[: COUNTED + 1]
     found = some.aggregate(
         **{slug: Count("pk", filter=_among_open(reader, slug)) for slug in slugs}
     )
     if found["open"] > COUNTED:
-        return {slug: up_to(view(reader, slug), most=COUNTED) for slug in slugs}
+        rest = {slug: count(reader, slug) for slug in slugs if slug != "open"}
+        return {"open": UpTo(COUNTED, is_more=True), **rest}
     return {slug: UpTo(n) for slug, n in found.items()}
 
 
-def rows_of(
-    reader: Reader, incidents: Sequence[Incident], *, staying: Collection[UUID] | None = None
-) -> tuple[Row, ...]:
-    """Rows for the list; those not among `staying` have left the view and say so."""
+def count(reader: Reader, slug: str) -> UpTo:
+    """Of one view of open incidents."""
+    return up_to(view(reader, slug), most=COUNTED)
+
+
+def assigned(reader: Reader) -> dict[int, UpTo]:
+    """How many open incidents each person has that has any."""
+    mine = view(reader, "open").filter(assignee__isnull=False).order_by()
+    found = mine.values_list("assignee_id").annotate(Count("pk"))
+    return {who: UpTo(min(n, COUNTED), is_more=n > COUNTED) for who, n in found}
+
+
+def rows_of(reader: Reader, incidents: Sequence[Incident]) -> tuple[Row, ...]:
+    """Rows for the list: six statements, however many."""
     around = surroundings(reader, incidents)
     ids = [incident.pk for incident in incidents]
     hours = evidence.hours(reader.tenant_id, ids, n_hours=evidence.DAY_HOURS, now=reader.now)
@@ -147,7 +157,6 @@ def rows_of(
             incident,
             around[incident.pk],
             chart=chart.chart(hours[incident.pk], n_hours=evidence.DAY_HOURS, now=reader.now),
-            is_gone=staying is not None and incident.pk not in staying,
         )
         for incident in incidents
     )

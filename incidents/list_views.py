@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -9,11 +11,11 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from awfdrs_site.lib import clock, htmx
+from awfdrs_site.lib import clock, htmx, live
 from awfdrs_site.lib import ids as made_ids
 from awfdrs_site.lib.problems import Problem
 from awfdrs_site.lib.query import QueryError
-from incidents import breakdown_page, console, first_views, list_page, query_complete
+from incidents import breakdown_page, console, first_views, list_page, live_page, query_complete
 from incidents.console import Reader
 from incidents.forms import FilterForm
 from incidents.models import Incident
@@ -30,12 +32,14 @@ PAGE_NUMBER = re.compile(r"\d{1,7}", re.ASCII)
 @requires("view")
 def incident_list(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpResponse:
     reader, filters = _reader(request, above), _filters(request)
-    tabs = console.tabs(reader, filters.current_tab)
-    counts = {tab.slug: tab.count for tab in tabs}
-    context: dict[str, Any] = {"tabs": tabs, "tab": filters.current_tab}
+    counts = console.counts(reader)
+    context: dict[str, Any] = {
+        "tabs": console.tabs(counts, filters.current_tab),
+        "tab": filters.current_tab,
+    }
     context["saved"] = list_page.saved(reader, list_page.address_of(filters))
     try:
-        counted = None if filters.text else counts[filters.current_tab]
+        counted = None if filters.text else counts.get(filters.current_tab)
         page = console.page(reader, filters, _number(request), counted=counted)
     except QueryError as wrong:
         context["box"] = list_page.box(filters, wrong=wrong)
@@ -49,23 +53,29 @@ def incident_list(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpR
 
 
 @require_safe
-@requires("view")
+@requires("view", in_block=False)
 def live_rows(request: TenantRequest, above: Above = NOTHING_ABOVE) -> HttpResponse:
     """The rows that hints named, each marked for its own place, and which of them fit the view."""
-    reader, filters = _reader(request, above), _filters(request)
+    filters = _filters(request)
     ids = _ids(request.GET.get("ids", ""))
-    found = _meant(lambda: console.matching(reader, filters))
-    if "peek" in request.GET:  # after a pause: whatever is on the first page now
-        ids |= set(found.values_list("pk", flat=True)[: console.PAGE_SIZE])
-    staying = set(found.filter(pk__in=ids).order_by().values_list("pk", flat=True))
-    incidents = Incident.objects.for_tenant(request.tenant).filter(pk__in=ids).for_list()
+    news = _meant(
+        lambda: live_page.news(
+            partial(_reader, request, above),
+            filters,
+            ids,
+            tenant_id=request.tenant.id,
+            since=live.known_since(request),
+            with_first_page="peek" in request.GET,  # after a pause
+        )
+    )
     context = {
-        "rows": console.rows_of(reader, list(incidents), staying=staying),
-        "tabs": console.tabs(reader, filters.current_tab),
+        "now": news.now,
+        "rows": news.rows,
+        "tabs": console.tabs(news.counts, filters.current_tab),
         "picks": request.caller.may("bulk"),
     }
-    response = render(request, "incidents/_live.html", _page(reader, context))
-    return htmx.trigger(response, "incidents:arrived", {"ids": sorted(map(str, staying))})
+    response = render(request, "incidents/_live.html", context)
+    return htmx.trigger(response, "incidents:arrived", {"ids": sorted(map(str, news.staying))})
 
 
 @require_safe
@@ -125,9 +135,12 @@ def _picking(request: TenantRequest, reader: Reader) -> dict[str, Any]:
     }
 
 
-def _reader(request: TenantRequest, above: Above) -> Reader:
+def _reader(request: TenantRequest, above: Above, now: datetime | None = None) -> Reader:
     return Reader(
-        tenant_id=request.tenant.id, now=clock.now(), above=above, user_id=request.caller.user_id
+        tenant_id=request.tenant.id,
+        now=now or clock.now(),
+        above=above,
+        user_id=request.caller.user_id,
     )
 
 

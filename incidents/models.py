@@ -113,6 +113,12 @@ class Incident(TenantOwned):
                 condition=models.Q(status__in=OPEN),
                 name="incident_tabs",
             ),
+            # a person's own, and how many each has
+            models.Index(
+                fields=["tenant", "assignee", "-last_seen_at", "-id"],
+                condition=models.Q(status__in=OPEN, assignee__isnull=False),
+                name="incident_assigned",
+            ),
             models.Index(
                 fields=["tenant", "-last_seen_at", "-id"],
                 condition=models.Q(status__in=CLOSED),

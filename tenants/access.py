@@ -7,6 +7,7 @@ changes nothing.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -98,8 +99,11 @@ class TenantRequest(HttpRequest):
 View = Callable[..., HttpResponseBase]
 
 
-def requires(verb: str) -> Callable[[View], View]:
-    """Let only callers with `verb` in, and run and render the whole view in the tenant's block."""
+def requires(verb: str, *, in_block: bool = True) -> Callable[[View], View]:
+    """Let only callers with `verb` in, and run and render the whole view in the tenant's block.
+
+    Not `in_block`: the view enters it where it reads.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -111,7 +115,7 @@ def requires(verb: str) -> Callable[[View], View]:
                 return redirect("tenants:no-tenant")
             if not caller.may(verb):
                 raise PermissionDenied
-            with bound(caller.tenant.id):
+            with bound(caller.tenant.id) if in_block else nullcontext():
                 response = view(request, *args, **kwargs)
                 if isinstance(response, HttpResponse) and hasattr(response, "render"):
                     response.render()

@@ -24,6 +24,7 @@ from tenants import scoping
 from tenants.access import ROLE_VERBS, SCOPE_VERBS, Caller, TenantRef
 from tenants.journal import Actor
 from tenants.models import ApiKey
+from tenants.session_store import SessionStore
 
 _BEARER = re.compile(r"[Bb]earer awf_([A-Za-z0-9]{12})_([A-Za-z0-9_-]{43})")
 
@@ -128,12 +129,23 @@ def memberships(user_id: int) -> list[tuple[TenantRef, str]]:
         return [(TenantRef(row[0], row[1], row[2]), row[3]) for row in cursor.fetchall()]
 
 
+def _known_memberships(session: Any, user_id: int) -> list[tuple[TenantRef, str]]:
+    """As read with the session, where they were: every page of the console asks."""
+    known = session.memberships_of(user_id) if isinstance(session, SessionStore) else None
+    if known is None:
+        return memberships(user_id)
+    return [
+        (TenantRef(UUID(row["tenant_id"]), row["tenant_name"], row["tenant_slug"]), row["role"])
+        for row in known
+    ]
+
+
 def caller_of_session(request: HttpRequest, *, asked_tenant: str = "") -> Caller | None:
     """The caller of a signed-in person: the tenant asked for, else the selected one, else the first."""
     user = request.user
     if not user.is_authenticated:
         return None
-    mine = memberships(user.pk)
+    mine = _known_memberships(request.session, user.pk)
     wanted = asked_tenant or request.session.get(_SESSION_TENANT, "")
     chosen = [entry for entry in mine if str(entry[0].id) == wanted.lower()]
     if asked_tenant and not chosen:
@@ -158,7 +170,7 @@ def tenant_of_session(session_key: str) -> UUID | None:
     user = users.first() if session.get(SESSION_KEY) else None
     if user is None or session.get(HASH_SESSION_KEY) != user.get_session_auth_hash():
         return None
-    mine = [tenant.id for tenant, _ in memberships(user.pk)]
+    mine = [tenant.id for tenant, _ in _known_memberships(session, user.pk)]
     chosen = [tenant_id for tenant_id in mine if str(tenant_id) == session.get(_SESSION_TENANT)]
     return next(iter(chosen or mine), None)
 

@@ -17,10 +17,12 @@ from tenants.models import Person, PersonSession
 
 AGENT_CHARACTERS = 200
 NOTED_EVERY = timedelta(minutes=1)  # else every request would write
-# `alive`, and what the person prefers: every request of a browser asks, so it is written once.
+# `alive`, what the person prefers and where they work: every request of a browser asks, so it is one statement.
 _READ = """
 select session.*, session.seen_at < awf_now() - %(noted)s as is_stale,
-       person.theme, person.density, person.time_zone, person.single_keys
+       person.theme, person.density, person.time_zone, person.single_keys,
+       (select coalesce(json_agg(mine order by tenant_name, tenant_id), '[]')
+          from awf_memberships(session.user_id) mine) as memberships
 from tenants_personsession session left join tenants_person person on person.user_id = session.user_id
 where session.session_key = %(key)s
   and session.seen_at > awf_now() - %(idle)s and session.started_at > awf_now() - %(lifetime)s
@@ -82,6 +84,11 @@ class SessionStore(DatabaseStore):
         It asks nobody by itself: error pages read it too, and the database may be what broke.
         """
         return self._person
+
+    def memberships_of(self, user_id: int) -> list[dict[str, str]] | None:
+        """Rows of `awf_memberships`, read with the session; None where nobody knows, as after signing in."""
+        row = self._row
+        return getattr(row, "memberships", None) if row and row.user_id == user_id else None
 
     def comes_from(self, *, address: str, agent: str) -> None:
         """Where the browser is and what it calls itself, for the list of sessions."""

@@ -8,13 +8,16 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from channels.layers import get_channel_layer
 from django.db import transaction
+from django.http import HttpRequest
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +25,7 @@ SEND_SECONDS = (
     0.25  # a hung Redis costs the publisher thread this much per nudge, a request nothing
 )
 FACTS_AT_ONCE = 500
+KNOWN_SINCE = "awfdrs.known_since"  # in the scope of what a console re-reads
 QUEUE_LIMIT = 10_000  # beyond this the nudges are dropped: pages poll, workers sweep
 
 
@@ -42,6 +46,12 @@ _is_flush_queued = False
 _waiting: queue.Queue[Callable[[], None]] = queue.Queue(QUEUE_LIMIT)
 _thread: threading.Thread | None = None
 _start = threading.Lock()
+
+
+def known_since(request: HttpRequest) -> float:
+    """The moment, in monotonic seconds, whose commits a console has to see: those it heard of, or all until now."""
+    scope: Mapping[str, Any] = getattr(request, "scope", {})
+    return float(scope.get(KNOWN_SINCE, time.monotonic()))
 
 
 def group_of(tenant_id: UUID) -> str:

@@ -42,7 +42,6 @@ def row(
     around: Surroundings,
     *,
     chart: Chart | None = None,
-    is_gone: bool = False,
 ) -> Row:
     return Row(
         id=incident.pk,
@@ -61,7 +60,6 @@ def row(
         version=incident.version,
         chart=chart,
         narrows=_narrows(incident),
-        is_gone=is_gone,
     )
 
 

@@ -3,7 +3,7 @@
 (() => {
   "use strict";
 
-  const BATCH_MS = 100, IDS_AT_ONCE = 200;
+  const BATCH_MS = 100, BATCH_MOST_MS = 2000, IDS_AT_ONCE = 200;
   const HELD_MS = 500;
   const NEARBY_MS = 1500; // actions and runs move often, and only colour what a row says next
   const SIGNED_OUT = 4401, MOVED_AWAY = 4403;
@@ -54,7 +54,9 @@
   /* ---- re-reading --------------------------------------------------------------------------- */
 
   const changed = new Set();
-  let everything = false, timer = null, nearby = null, busy = false, isPressed = false;
+  let isHearsay = true; // what changed is known from the line alone: whoever knows its last message knows enough
+  let everything = false, timer = null, nearby = null, busy = false, again = false, isPressed = false;
+  let pause = BATCH_MS, answeredAt = -BATCH_MS; // a server that answers slowly is asked less often
 
   addEventListener("pointerdown", () => { isPressed = true; });
   for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => { isPressed = false; });
@@ -71,6 +73,8 @@
     ids.forEach((id) => changed.delete(id));
     query.set("ids", ids.join(","));
     if (everything) query.set("peek", "1");
+    else if (isHearsay) query.set("rev", revision);
+    isHearsay = true;
     return htmx.ajax("GET", `${list.dataset.rows}?${query}`, {
       source: list, target: list, swap: "none", quiet: true,
     });
@@ -82,17 +86,24 @@
 
   const reread = async () => {
     timer = null;
-    if (busy) return plan();
+    if (busy) { again = true; return null; }
     if (!list && detail && isHeld()) { timer = setTimeout(reread, HELD_MS); return null; }
     const work = list ? rereadRows() : detail ? rereadDetail() : null;
     everything = false;
     busy = true;
-    try { await work; } finally { busy = false; }
-    if (changed.size) plan(); // a storm names more than one answer takes
+    const began = performance.now();
+    try { await work; } finally {
+      busy = false;
+      answeredAt = performance.now();
+      pause = Math.min(BATCH_MOST_MS, Math.max(BATCH_MS, answeredAt - began));
+    }
+    if (again || changed.size) plan(); // a storm names more than one answer takes
+    again = false;
     return null;
   };
 
-  const plan = () => { timer ??= setTimeout(reread, BATCH_MS); };
+  // At once where nothing was asked lately; what comes right after waits and goes together.
+  const plan = () => { timer ??= setTimeout(reread, Math.max(0, answeredAt + pause - performance.now())); };
 
   const rereadAll = () => { everything = true; plan(); };
 
@@ -131,6 +142,7 @@
       if (!shown || Number(coming.dataset.version) >= Number(shown.dataset.version)) continue;
       coming.replaceWith(shown.cloneNode(true));
       if (list) changed.add(shown.dataset.id);
+      isHearsay = false;
       plan();
     }
   });

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -16,12 +15,12 @@ from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
-import httpx
 from playwright.sync_api import Browser, BrowserContext, Page
 from playwright.sync_api import TimeoutError as TooLate
 from websockets.asyncio.client import connect
 
 from tests.bench.actions import CELERY
+from tests.bench.lines import Line
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -31,7 +30,9 @@ if TYPE_CHECKING:
 
 LIST = "/incidents/?tab=open"
 IS_LIVE = "document.getElementById('live')?.dataset.state === 'on'"
-PER_SECOND = 50
+PER_SECOND, WARM_SECONDS = 50, 10
+POSTING = 16  # connections
+BATCH_SECONDS = 0.1
 WATCHED_EACH = 5  # every fifth event is about the row that is watched
 WATCHED: dict[str, str] = {
     "workflow": "watched",
@@ -85,8 +86,7 @@ def measure(browser: Browser, web: "Web", cast: "World", asked: argparse.Namespa
 
     report(cast.acme, **WATCHED, runs=["watched-0"])
     watched = str(incident_of(cast.acme, workflow__slug="watched").pk)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # or every event would be a line here
-    load = Load(web.url, key_of(cast.acme), _session(cast.alice))
+    load = Load(web.port, key_of(cast.acme), _session(cast.alice))
     page = signed_in_context(browser, web.url, cast.alice).new_page()
     with _worker():
         _warm_up(page, watched, load)
@@ -99,12 +99,12 @@ def measure(browser: Browser, web: "Web", cast: "World", asked: argparse.Namespa
 class Load:
     """Events posted at an even pace beside consoles that re-read what they hear of, in a thread of its own."""
 
-    url: str
+    port: int
     token: str
     session: tuple[str, str]
     sent_ms: list[float] = field(
         default_factory=list
-    )  # when each event left, by the clock on the wall
+    )  # when each event was due, by the clock on the wall
     refused: int = 0
     reread: int = 0
 
@@ -112,53 +112,79 @@ class Load:
         self, bodies: list[dict[str, Any]], *, per_second: float, consoles: int = 0
     ) -> threading.Thread:
         self.sent_ms.clear()
+        self.reread = 0
         work = self._run(bodies, per_second, consoles)
         thread = threading.Thread(target=asyncio.run, args=(work,), daemon=True)
         thread.start()
         return thread
 
     async def _run(self, bodies: list[dict[str, Any]], per_second: float, consoles: int) -> None:
-        limits = httpx.Limits(max_connections=64)
-        async with httpx.AsyncClient(base_url=self.url, timeout=60, limits=limits) as client:
-            open_ones = [asyncio.create_task(self._console(client)) for _ in range(consoles)]
-            await asyncio.sleep(2 if consoles else 0)  # they are open before the first event
-            began, posting = time.perf_counter(), []
-            for number, body in enumerate(bodies):
-                await asyncio.sleep(max(0.0, began + number / per_second - time.perf_counter()))
-                self.sent_ms.append(time.time() * 1000)
-                posting.append(asyncio.create_task(self._post(client, body)))
-            await asyncio.gather(*posting)
-            await asyncio.sleep(1)
-            for console in open_ones:
-                console.cancel()
+        open_ones = [asyncio.create_task(self._console()) for _ in range(consoles)]
+        await asyncio.sleep(2 if consoles else 0)  # they are open before the first event
+        due: asyncio.Queue[bytes | None] = asyncio.Queue()
+        posting = [asyncio.create_task(self._post(due)) for _ in range(POSTING)]
+        began = time.perf_counter()
+        for number, body in enumerate(bodies):
+            await asyncio.sleep(max(0.0, began + number / per_second - time.perf_counter()))
+            self.sent_ms.append(time.time() * 1000)
+            due.put_nowait(json.dumps(body).encode())
+        for _ in posting:
+            due.put_nowait(None)
+        await asyncio.gather(*posting)
+        await asyncio.sleep(1)
+        for console in open_ones:
+            console.cancel()
 
-    async def _post(self, client: httpx.AsyncClient, body: dict[str, Any]) -> None:
-        headers = {"Authorization": f"Bearer {self.token}"}
-        answer = await client.post("/api/v1/events", json=body, headers=headers)
-        self.refused += answer.status_code >= 300
+    async def _post(self, due: asyncio.Queue[bytes | None]) -> None:
+        line = await Line(self.port).open()
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        while (body := await due.get()) is not None:
+            status, _ = await line.ask("POST", "/api/v1/events", headers, body)
+            self.refused += status >= 300
+        line.close()
 
-    async def _console(self, client: httpx.AsyncClient) -> None:
-        """As live.js: what was heard of meanwhile is asked for in one request."""
-        cookie = "=".join(self.session)
-        address = self.url.replace("http", "ws", 1) + "/ws/feed"
-        headers = {"Cookie": cookie, "Origin": self.url}
-        async with connect(address, additional_headers=headers, proxy=None) as line:
-            async for text in line:
-                facts = json.loads(text).get("facts", ())
-                ids = {one["id"] for one in facts if one["topic"] == "incident"}
-                if ids:
-                    path = f"/incidents/rows/?tab=open&ids={','.join(ids)}"
-                    with suppress(httpx.HTTPError):  # it would ask again at the next hint
-                        await client.get(path, headers={"Cookie": cookie, "HX-Request": "true"})
-                        self.reread += 1
+    async def _console(self) -> None:
+        """As live.js: what was heard of meanwhile is asked for in one request, after a pause as long as the last took."""
+        cookie, heard = "=".join(self.session), asyncio.Event()
+        address = f"ws://127.0.0.1:{self.port}/ws/feed"
+        origin = {"Cookie": cookie, "Origin": address.replace("ws", "http", 1).removesuffix("/ws/feed")}
+        changed: dict[str, str] = {}  # id -> the message that named it
+        async with connect(address, additional_headers=origin, proxy=None) as feed:
+            asking = asyncio.create_task(self._ask(cookie, heard, changed))
+            try:
+                async for text in feed:
+                    told = json.loads(text)
+                    named = [one["id"] for one in told.get("facts", ()) if one["topic"] == "incident"]
+                    changed |= dict.fromkeys(named, told.get("rev", ""))
+                    if changed:
+                        heard.set()
+            finally:
+                asking.cancel()
+
+    async def _ask(self, cookie: str, heard: asyncio.Event, changed: dict[str, str]) -> None:
+        line, took = await Line(self.port).open(), 0.0
+        while True:
+            await heard.wait()
+            heard.clear()
+            last = list(changed.values())[-1]
+            path = f"/incidents/rows/?tab=open&ids={','.join(changed)}&rev={last}"
+            changed.clear()
+            began = time.perf_counter()
+            await line.ask("GET", path, {"Cookie": cookie, "HX-Request": "true"})
+            took = time.perf_counter() - began
+            self.reread += 1
+            await asyncio.sleep(max(BATCH_SECONDS, took))
 
 
 def _warm_up(page: Page, watched: str, load: Load) -> None:
-    """The worker is there once what was posted is on the page."""
+    """The worker is there once what was posted is on the page, and has told people of the incidents that are new."""
     _open(page)
     page.evaluate(WATCH_ROW, watched)
-    _pump(page, load.start([_body(0, is_watched=True)], per_second=1))
-    page.wait_for_function("window.seen.at(-1)[0] >= 2")
+    before: int = page.evaluate("window.seen.at(-1)[0]")
+    bodies = [_body(-n, is_watched=n % WATCHED_EACH == 0) for n in range(WARM_SECONDS * PER_SECOND)]
+    _pump(page, load.start(bodies, per_second=PER_SECOND))
+    n_watched = len(bodies[::WATCHED_EACH])
+    page.wait_for_function("n => window.seen.at(-1)[0] >= n", arg=before + n_watched)
 
 
 def _changes(page: Page, watched: str, load: Load, asked: argparse.Namespace) -> None:

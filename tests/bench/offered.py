@@ -21,6 +21,7 @@ import psutil
 import psycopg
 from django.conf import settings
 
+from tests.bench.lines import Line
 from tests.support.web import Web, served
 
 CONNECTIONS = 64
@@ -164,20 +165,17 @@ class Sender:
         return len(self.took) / max(self.last - began, 1e-9)
 
     async def _connection(self) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        line = await Line(self._port).open()
         while (given := await self._due.get()) is not None:
             n, due = given
-            writer.write(self._request(n))
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-            body = await reader.readexactly(length)
+            status, body = await line.send(self._request(n))
             self.last = time.monotonic()
             self.took.append(self.last - due)
-            if head[9:12] != b"201":
+            if status != 201:
                 self.n_wrong += 1
             elif n % SAMPLE == 0:
                 _say({"id": json.loads(body)["event_id"], "at": self.last})
-        writer.close()
+        line.close()
 
     def _request(self, n: int) -> bytes:
         name = f"{self._mark}-{n}"

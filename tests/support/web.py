@@ -45,7 +45,7 @@ def served(
     """One on the tests' servers and database; ended when the block is. Port 0 is any that is free."""
     port = port or machine.free_port()
     options = ["--port", str(port), "--workers", str(workers), "--no-access-log"]
-    options += ["--log-level", "warning"]
+    options += ["--log-level", "warning", "--timeout-keep-alive", "75"]
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", application, *options, "--no-proxy-headers"],
         env=environment(is_lane=is_lane),
