@@ -56,7 +56,8 @@ def plan(*, tenant_id: UUID, incident_id: UUID) -> list[Action]:
         decision = _latest_decision(incident)
         if decision is None or incident.status not in OPEN or incident.decided_at is None:
             return []
-        Incident.objects.for_tenant(tenant_id).filter(pk=incident_id).update(planned_at=now)
+        if incident.planned_at is None:
+            Incident.objects.for_tenant(tenant_id).filter(pk=incident_id).update(planned_at=now)
         unplanned = Run.objects.for_tenant(tenant_id).unplanned().filter(incident=incident)
         with correlation.correlated(decision.correlation_id):
             if decision.choice == Choice.RETRY:

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import logging
+import time
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
@@ -19,6 +21,8 @@ from awfdrs_site import feed, health
 from tenants import auth
 
 RECHECK_SECONDS = 4.0  # with the answer, a revoked session or membership closes its socket within 5
+LOOK_SECONDS = 0.5
+CHECKED_TOGETHER = 200  # sessions in one statement
 CLOSE_FORBIDDEN = 4403
 CLOSE_UNAUTHENTICATED = 4401
 CLOSE_TRY_LATER = 1013
@@ -62,14 +66,13 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
             await self._refuse(CLOSE_UNAUTHENTICATED)
             return
         await self.accept()
-        self._tasks = [
-            asyncio.create_task(self._keep_checking()),
-            asyncio.create_task(self._keep_sending()),
-        ]
+        self._tasks = [asyncio.create_task(self._keep_sending())]
+        _checks_of_this_process().begin(self)
 
     async def disconnect(self, code: int) -> None:
         for task in self._tasks:
             task.cancel()
+        _checks_of_this_process().end(self)
         if self.tenant_id is not None:
             feed.of_this_process().leave(self.tenant_id, self)
 
@@ -101,29 +104,16 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
             text = feed.RESET
         self._texts.put_nowait(text)
 
-    def hang_up(self) -> None:
-        self._tasks.append(asyncio.create_task(self.close(code=CLOSE_TRY_LATER)))
+    def hang_up(self, code: int = CLOSE_TRY_LATER) -> None:
+        self._tasks.append(asyncio.create_task(self.close(code=code)))
 
     async def _keep_sending(self) -> None:
         while True:
             await self.send(text_data=await self._texts.get())
 
-    async def _keep_checking(self) -> None:
-        while True:
-            await asyncio.sleep(RECHECK_SECONDS)
-            try:
-                tenant_id = await self._tenant()
-            except DatabaseError:
-                # Nobody can say whether they may listen, and nothing is committed that they could hear.
-                logger.warning("the feed's recheck found no database")
-                continue
-            except Exception:  # the edge: a check that has ended would let them listen for ever
-                logger.exception("the feed's recheck failed")
-                await self.close(code=CLOSE_TRY_LATER)
-                return
-            if tenant_id != self.tenant_id:
-                await self.close(code=CLOSE_FORBIDDEN)
-                return
+    @property
+    def session_key(self) -> str:
+        return str(self.scope.get("cookies", {}).get(settings.SESSION_COOKIE_NAME, ""))
 
     async def _refuse(self, code: int) -> None:
         """A browser hears a code only from who let it in; refused before that, every reason is 1006."""
@@ -135,10 +125,64 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
         if self.tenant_id is not None:
             self._room = await feed.of_this_process().join(self.tenant_id, self)
 
-    @database_sync_to_async  # type: ignore[untyped-decorator]
-    def _tenant(self) -> UUID | None:
-        cookie = self.scope.get("cookies", {}).get(settings.SESSION_COOKIE_NAME, "")
-        return auth.tenant_of_session(cookie)
+    async def _tenant(self) -> UUID | None:
+        return (await _tenants_of([self.session_key])).get(self.session_key)
+
+
+class Checks:
+    """Whether those who listen here still may: those whose turn it is are asked for together."""
+
+    def __init__(self) -> None:
+        self._checked: dict[FeedConsumer, float] = {}  # when each was asked for last
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, consumer: FeedConsumer) -> None:
+        self._checked[consumer] = time.monotonic()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._keep_checking())
+
+    def end(self, consumer: FeedConsumer) -> None:
+        self._checked.pop(consumer, None)
+
+    async def _keep_checking(self) -> None:
+        while self._checked:
+            await asyncio.sleep(min(LOOK_SECONDS, RECHECK_SECONDS))
+            now = time.monotonic()
+            before = now - max(0.0, RECHECK_SECONDS - LOOK_SECONDS)
+            due = [consumer for consumer, at in self._checked.items() if at <= before]
+            for start in range(0, len(due), CHECKED_TOGETHER):
+                await _check(due[start : start + CHECKED_TOGETHER])
+            self._checked |= {consumer: now for consumer in due if consumer in self._checked}
+
+
+async def _check(consumers: list[FeedConsumer]) -> None:
+    """Hang up on whom the session lets in no longer, or elsewhere."""
+    try:
+        tenants = await _tenants_of([consumer.session_key for consumer in consumers])
+    except DatabaseError:
+        # Nobody can say whether they may listen, and nothing is committed that they could hear.
+        logger.warning("the feed's recheck found no database")
+        return
+    except Exception:  # the edge: a check that has ended would let them listen for ever
+        logger.exception("the feed's recheck failed")
+        for consumer in consumers:
+            consumer.hang_up()
+        return
+    for consumer in consumers:
+        if tenants.get(consumer.session_key) != consumer.tenant_id:
+            consumer.hang_up(CLOSE_FORBIDDEN)
+
+
+_checks: WeakKeyDictionary[asyncio.AbstractEventLoop, Checks] = WeakKeyDictionary()
+
+
+def _checks_of_this_process() -> Checks:
+    return _checks.setdefault(asyncio.get_running_loop(), Checks())
+
+
+@database_sync_to_async  # type: ignore[untyped-decorator]
+def _tenants_of(session_keys: list[str]) -> dict[str, UUID]:
+    return auth.tenants_of_sessions(session_keys)
 
 
 async def _redis_answers() -> bool:

@@ -4,10 +4,9 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -165,14 +164,24 @@ def caller_of_session(request: HttpRequest, *, asked_tenant: str = "") -> Caller
 
 def tenant_of_session(session_key: str) -> UUID | None:
     """The tenant a session cookie works in, for the live feed; None when it is no longer good."""
-    session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    users = get_user_model().objects.filter(pk=session.get(SESSION_KEY), is_active=True)
-    user = users.first() if session.get(SESSION_KEY) else None
-    if user is None or session.get(HASH_SESSION_KEY) != user.get_session_auth_hash():
-        return None
-    mine = [tenant.id for tenant, _ in _known_memberships(session, user.pk)]
-    chosen = [tenant_id for tenant_id in mine if str(tenant_id) == session.get(_SESSION_TENANT)]
-    return next(iter(chosen or mine), None)
+    return tenants_of_sessions([session_key]).get(session_key)
+
+
+def tenants_of_sessions(session_keys: Sequence[str]) -> dict[str, UUID]:
+    """The same of many, in two statements; those that are no longer good are left out."""
+    sessions = SessionStore.several(session_keys)
+    users = get_user_model().objects.filter(is_active=True)
+    known = users.in_bulk({session.get(SESSION_KEY) for session in sessions} - {None})
+    found = {}
+    for session in sessions:
+        user = known.get(int(session.get(SESSION_KEY) or 0))
+        if user is None or session.get(HASH_SESSION_KEY) != user.get_session_auth_hash():
+            continue
+        mine = [tenant.id for tenant, _ in _known_memberships(session, user.pk)]
+        chosen = [one for one in mine if str(one) == session.get(_SESSION_TENANT)]
+        if mine:
+            found[str(session.session_key)] = (chosen or mine)[0]
+    return found
 
 
 def select_tenant(request: HttpRequest, tenant_id: str) -> bool:

@@ -95,7 +95,7 @@
     try { await work; } finally {
       busy = false;
       answeredAt = performance.now();
-      pause = Math.min(BATCH_MOST_MS, Math.max(BATCH_MS, answeredAt - began));
+      pause = Math.min(BATCH_MOST_MS, Math.max(BATCH_MS, (answeredAt - began) / 2));
     }
     if (again || changed.size) plan(); // a storm names more than one answer takes
     again = false;

@@ -242,9 +242,9 @@ async def test_a_recheck_that_breaks_closes_the_socket(
     monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0.1)
     socket = await opened(alice)
 
-    def broken(_cookie: str) -> None:
+    def broken(_cookies: list[str]) -> None:
         raise ValueError
 
-    monkeypatch.setattr(auth, "tenant_of_session", broken)
+    monkeypatch.setattr(auth, "tenants_of_sessions", broken)
     message = await socket.receive_output(timeout=PATIENCE_SECONDS)
     assert (message["type"], message["code"]) == ("websocket.close", consumers.CLOSE_TRY_LATER)
