@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.db import connection
+
 from actions import lifecycle, proposals
 from actions.models import Action
 from actions.querysets import ActionQuerySet
@@ -38,14 +40,59 @@ where run.state = 'failed' and run.planned_at is null
   and incident.decided_at is not null and incident.status in ('detected', 'analyzing', 'escalated')
 limit %s
 """
+# People were told and nothing is retried: one more failed run changes nothing, and takes no lock that events wait for.
+_LEFT_TO_WHO_WAS_TOLD = """
+with told as (
+  select incident.id
+  from incidents_incident incident
+  where incident.tenant_id = %(tenant)s and incident.id = any(%(incidents)s)
+    and incident.status = 'escalated' and incident.decided_at is not null and incident.planned_at is not null
+    and (select decision.choice = 'escalate' and decision.rules #>> '{mode,value}' is distinct from 'shadow'
+         from incidents_decision decision
+         where decision.tenant_id = incident.tenant_id and decision.incident_id = incident.id
+         order by decision.id desc limit 1)
+    and exists (
+      select from actions_action told
+      where told.tenant_id = incident.tenant_id and told.incident_id = incident.id
+        and told.action_type = 'escalate' and told.created_at >= incident.opened_at
+        and (told.status <> 'skipped' or exists (
+          select from incidents_incident storm
+          where storm.tenant_id = incident.tenant_id and storm.id = incident.parent_id
+            and storm.status in ('detected', 'analyzing', 'escalated'))))
+)
+update incidents_run run set planned_at = awf_now(), recovery_note = ''
+from told
+where run.tenant_id = %(tenant)s and run.incident_id = told.id and run.state = 'failed' and run.planned_at is null
+returning told.id
+"""
 
 
 def plan_due(*, limit: int = SWEEP) -> int:
     """The sweep: plan every decision and every hurt run nobody has planned for; returns how many incidents."""
     due = scoping.found(_UNPLANNED, [limit])
-    return sweeping.each(
-        due, lambda tenant_id, incident_id: plan(tenant_id=tenant_id, incident_id=incident_id)
+    left = _leave_to_who_was_told(due)
+    planned = sweeping.each(
+        [one for one in due if one not in left],
+        lambda tenant_id, incident_id: plan(tenant_id=tenant_id, incident_id=incident_id),
     )
+    return len(left) + planned
+
+
+def _leave_to_who_was_told(due: Sequence[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:
+    """Those of them that are done with: every failed run of theirs is planned by it."""
+    by_tenant: dict[UUID, list[UUID]] = defaultdict(list)
+    for tenant_id, incident_id in due:
+        by_tenant[tenant_id].append(incident_id)
+    left: set[tuple[UUID, UUID]] = set()
+
+    def leave(tenant_id: UUID, incidents: list[UUID]) -> None:
+        with scoping.bound(tenant_id, durable=True), connection.cursor() as cursor:
+            cursor.execute(_LEFT_TO_WHO_WAS_TOLD, {"tenant": tenant_id, "incidents": incidents})
+            found = cursor.fetchall()
+        left.update((tenant_id, incident_id) for (incident_id,) in found)
+
+    sweeping.each(by_tenant.items(), leave)
+    return left
 
 
 def plan(*, tenant_id: UUID, incident_id: UUID) -> list[Action]:
