@@ -126,7 +126,8 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
             self._room = await feed.of_this_process().join(self.tenant_id, self)
 
     async def _tenant(self) -> UUID | None:
-        return (await _tenants_of([self.session_key])).get(self.session_key)
+        known: dict[str, UUID] = await _tenants_of([self.session_key])
+        return known.get(self.session_key)
 
 
 class Checks:

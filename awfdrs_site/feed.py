@@ -92,7 +92,6 @@ class Room:
             return None
         return _latest(past.fact for past in self.past if past.at >= moment)
 
-
     def told(self, revision: str) -> float | None:
         """When that message went out, in monotonic seconds; None when nobody knows any more."""
         epoch, _, number = revision.partition(".")

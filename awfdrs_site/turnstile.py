@@ -1,4 +1,4 @@
-"""The only place where a request waits before it takes a thread and a connection: what open consoles re-read by themselves.
+"""The only place where a request waits before it takes a thread and a connection: what consoles re-read by themselves.
 
 A hundred of them ask at the same moment. Few at a time, they share what the first of them reads, events find the
 machine free, and nobody's connection is held by somebody who waits.

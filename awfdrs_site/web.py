@@ -16,7 +16,9 @@ DRAIN_SECONDS = (
 )
 GRACEFUL_SECONDS = 20  # what is under way then may take
 LOOK_SECONDS = 0.05
-KEPT_SECONDS = 75  # longer than proxies keep a connection: theirs is not closed under a request on its way
+KEPT_SECONDS = (
+    75  # longer than proxies keep a connection: theirs is not closed under a request on its way
+)
 MESSAGE_BYTES = 8 * 1024  # over a websocket: browsers of ours say less, and more is not read
 
 

@@ -18,7 +18,6 @@ from awfdrs_site.lib.query import QueryError
 from incidents import breakdown_page, console, first_views, list_page, live_page, query_complete
 from incidents.console import Reader
 from incidents.forms import FilterForm
-from incidents.models import Incident
 from incidents.presentation.shapes import NOTHING_ABOVE, Above
 from tenants.access import TenantRequest, requires
 

@@ -79,7 +79,7 @@ class SessionStore(DatabaseStore):
         for row in _read(keys):
             store = cls(row.session_key)
             store._take(row)
-            store._session_cache = store.decode(row.session_data)
+            store._session_cache = store.decode(row.session_data)  # type: ignore[attr-defined]
             stores.append(store)
         return stores
 

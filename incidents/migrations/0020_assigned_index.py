@@ -13,7 +13,8 @@ class Migration(migrations.Migration):
             model_name="incident",
             index=models.Index(
                 condition=models.Q(
-                    ("assignee__isnull", False), ("status__in", ("detected", "analyzing", "escalated"))
+                    ("assignee__isnull", False),
+                    ("status__in", ("detected", "analyzing", "escalated")),
                 ),
                 fields=["tenant", "assignee", "-last_seen_at", "-id"],
                 name="incident_assigned",

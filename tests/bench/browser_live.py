@@ -144,17 +144,22 @@ class Load:
         line.close()
 
     async def _console(self) -> None:
-        """As live.js: what was heard of meanwhile is asked for in one request, after a pause as long as the last took."""
+        """As live.js: what was heard of meanwhile is asked for in one request, after half as long as the last took."""
         cookie, heard = "=".join(self.session), asyncio.Event()
         address = f"ws://127.0.0.1:{self.port}/ws/feed"
-        origin = {"Cookie": cookie, "Origin": address.replace("ws", "http", 1).removesuffix("/ws/feed")}
+        origin = {
+            "Cookie": cookie,
+            "Origin": address.replace("ws", "http", 1).removesuffix("/ws/feed"),
+        }
         changed: dict[str, str] = {}  # id -> the message that named it
         async with connect(address, additional_headers=origin, proxy=None) as feed:
             asking = asyncio.create_task(self._ask(cookie, heard, changed))
             try:
                 async for text in feed:
                     told = json.loads(text)
-                    named = [one["id"] for one in told.get("facts", ()) if one["topic"] == "incident"]
+                    named = [
+                        one["id"] for one in told.get("facts", ()) if one["topic"] == "incident"
+                    ]
                     changed |= dict.fromkeys(named, told.get("rev", ""))
                     if changed:
                         heard.set()

@@ -69,3 +69,8 @@ async def test_a_message_of_more_than_a_browser_says_is_not_read() -> None:
         assert closed.value.rcvd.code == 1009  # too big
     server.should_exit = True
     await running
+
+
+def test_a_connection_is_kept_longer_than_proxies_keep_theirs() -> None:
+    """Else a request that a proxy sends on an idle connection meets a server that is just closing it."""
+    assert configured(_app).timeout_keep_alive > 60

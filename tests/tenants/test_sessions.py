@@ -2,12 +2,14 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from tenants import auth, scoping, sessions
 from tenants.models import PersonSession, PlatformJournalEntry, Tenant
-from tests.cast import Travel, signed_in
+from tests.cast import Travel, acting, signed_in
 from tests.factories import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -160,3 +162,18 @@ def test_rows_of_sessions_that_are_over_are_forgotten(alice: User, time_travel: 
 )
 def test_a_browser_is_named_as_people_know_it(agent: str, named: str) -> None:
     assert sessions.browser_of(agent) == named
+
+
+def test_many_sessions_are_asked_for_in_two_statements(
+    alice: User, ann: User, mallory: User, acme: Tenant, globex: Tenant
+) -> None:
+    clients = [entered(who) for who in (alice, ann, mallory)]
+    keys = [client.session.session_key or "" for client in clients]
+    with CaptureQueriesContext(connection) as asked:
+        found = auth.tenants_of_sessions([*keys, "nobody's", ""])
+    assert found == {keys[0]: acme.pk, keys[1]: acme.pk, keys[2]: globex.pk}
+    assert len(asked) == 2
+    sessions.end(alice.pk, row_of(clients[0]).id, by=acting(ann))
+    ann.set_password("another one")
+    ann.save()
+    assert auth.tenants_of_sessions(keys) == {keys[2]: globex.pk}
