@@ -33,6 +33,7 @@ IS_LIVE = "document.getElementById('live')?.dataset.state === 'on'"
 PER_SECOND, WARM_SECONDS = 50, 10
 POSTING = 16  # connections
 BATCH_SECONDS = 0.1
+AWAY_SECONDS = 0.05  # there and back
 WATCHED_EACH = 5  # every fifth event is about the row that is watched
 WATCHED: dict[str, str] = {
     "workflow": "watched",
@@ -119,7 +120,9 @@ class Load:
         return thread
 
     async def _run(self, bodies: list[dict[str, Any]], per_second: float, consoles: int) -> None:
-        open_ones = [asyncio.create_task(self._console()) for _ in range(consoles)]
+        # Each is as far away as colleagues are: asked in one instant, the one real browser here would always be last.
+        away = [AWAY_SECONDS * number / max(1, consoles) for number in range(consoles)]
+        open_ones = [asyncio.create_task(self._console(seconds)) for seconds in away]
         await asyncio.sleep(2 if consoles else 0)  # they are open before the first event
         due: asyncio.Queue[bytes | None] = asyncio.Queue()
         posting = [asyncio.create_task(self._post(due)) for _ in range(POSTING)]
@@ -143,7 +146,7 @@ class Load:
             self.refused += status >= 300
         line.close()
 
-    async def _console(self) -> None:
+    async def _console(self, away_seconds: float) -> None:
         """As live.js: what was heard of meanwhile is asked for in one request, after half as long as the last took."""
         cookie, heard = "=".join(self.session), asyncio.Event()
         address = f"ws://127.0.0.1:{self.port}/ws/feed"
@@ -153,7 +156,7 @@ class Load:
         }
         changed: dict[str, str] = {}  # id -> the message that named it
         async with connect(address, additional_headers=origin, proxy=None) as feed:
-            asking = asyncio.create_task(self._ask(cookie, heard, changed))
+            asking = asyncio.create_task(self._ask(cookie, heard, changed, away_seconds))
             try:
                 async for text in feed:
                     told = json.loads(text)
@@ -166,11 +169,14 @@ class Load:
             finally:
                 asking.cancel()
 
-    async def _ask(self, cookie: str, heard: asyncio.Event, changed: dict[str, str]) -> None:
+    async def _ask(
+        self, cookie: str, heard: asyncio.Event, changed: dict[str, str], away_seconds: float
+    ) -> None:
         line, took = await Line(self.port).open(), 0.0
         as_browser = {"Cookie": cookie, "HX-Request": "true", "Accept-Encoding": "gzip"}
         while True:
             await heard.wait()
+            await asyncio.sleep(away_seconds)
             heard.clear()
             last = list(changed.values())[-1]
             path = f"/incidents/rows/?tab=open&ids={','.join(changed)}&rev={last}"
