@@ -117,7 +117,8 @@ def _finish(
         about = {"state": state, "result": result, "error": error, "percent": 100}
         if not _held(simulation).update(**about, finished_at=now, lease_until=None):
             raise Lost
-        said = {"is_empty": result["is_empty"]} if result else {"error": error}
+        found = "no difference" if result and result["is_empty"] else "a difference"
+        said = {"found": found} if result else {"error": error}
         journal.record(simulation, f"simulation_{state}", by=SYSTEM, at=now, **said)
         journal.announce(simulation)
 

@@ -170,6 +170,7 @@
 
   /* ---- the line ----------------------------------------------------------------------------- */
 
+  let isNew = true; // until the server first says that it knows nothing
   let socket = null, failures = 0, lostAt = null, polls = 0, pollTimer = null, revision = "";
 
   const tell = (state, text) => {
@@ -201,6 +202,7 @@
 
   const found = () => {
     const wasAway = failures > 0 || lostAt !== null;
+    if (wasAway) isNew = false;
     failures = 0; polls = 0; lostAt = null;
     clearTimeout(pollTimer); pollTimer = null;
     tell("on", "Live");
@@ -212,7 +214,11 @@
   const hear = (event) => {
     const { facts = [], rev, reset } = JSON.parse(event.data);
     if (rev) revision = rev;
-    if (reset) rereadAll();
+    if (reset) {
+      // Nobody knows what came in while the page was on its way: that is asked for once it stands there.
+      if (isNew) setTimeout(rereadAll, NEARBY_MS); else rereadAll();
+      isNew = false;
+    }
     facts.forEach(take);
   };
 
