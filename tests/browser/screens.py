@@ -30,6 +30,16 @@ def press(*keys: str) -> Prepare:
     return pressed
 
 
+def open_by(*keys: str) -> Prepare:
+    """The dialog that these keys open, once it is there."""
+
+    def opened(page: Page, stack: Stack) -> None:
+        press(*keys)(page, stack)
+        page.locator("dialog[open]").wait_for()
+
+    return opened
+
+
 def follow(link: str) -> Prepare:
     """Goes where a link of the page goes, dialog or not."""
 
@@ -85,7 +95,7 @@ SCREENS_OF = (
     Screen("incidents", "/incidents/?tab=open"),
     Screen("incidents-needing-attention", "/incidents/"),
     Screen("incidents-selected", "/incidents/?tab=open", then=press("x", "J", "J")),
-    Screen("incidents-filter", "/incidents/?tab=open", then=press("f")),
+    Screen("incidents-filter", "/incidents/?tab=open", then=open_by("f")),
     Screen("incidents-mistake", "/incidents/?q=severity:>=huge"),
     Screen("incidents-filtered-empty", "/incidents/?tab=open&q=vendor:nobody"),
     Screen("incidents-resolved", "/incidents/?tab=resolved"),
@@ -94,10 +104,10 @@ SCREENS_OF = (
     Screen("incident", "", first_of="/incidents/?tab=open&q=events:>3"),
     Screen("incident-needs-approval", "", first_of=WAITING),
     Screen("post-mortem", "", first_of=WAITING, then=follow("a[href$='/post-mortem/']")),
-    Screen("palette", "/incidents/?tab=open", then=press("Control+k")),
-    Screen("keyboard", "/incidents/?tab=open", then=press("?")),
-    Screen("stop", "/overview/", then=press("!")),
-    Screen("snooze", "/incidents/?tab=open", then=press("s", "6")),
+    Screen("palette", "/incidents/?tab=open", then=open_by("Control+k")),
+    Screen("keyboard", "/incidents/?tab=open", then=open_by("?")),
+    Screen("stop", "/overview/", then=open_by("!")),
+    Screen("snooze", "/incidents/?tab=open", then=open_by("s", "6")),
     Screen("runs", "/runs/"),
     Screen("run", "", first_of="/runs/"),
     Screen("workflows", "/workflows/"),
