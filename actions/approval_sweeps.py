@@ -1,7 +1,5 @@
 """What ends or renews a request for permission without a person: time, recovery, an edit, a request never made."""
 
-from collections import defaultdict
-from collections.abc import Callable
 from uuid import UUID
 
 from actions import approvals, lifecycle, planning, voting
@@ -67,8 +65,8 @@ order by action.id limit %s
 def keep_due(*, limit: int = SWEEP) -> int:
     """The sweep: everything here, once; returns how much there was to do."""
     return (
-        _by_tenant(scoping.found(_RECOVERED, [limit]), _spare)
-        + _by_tenant(scoping.found(_UNASKED, [limit]), _ask)
+        sweeping.each_tenant(scoping.found(_RECOVERED, [limit]), _spare)
+        + sweeping.each_tenant(scoping.found(_UNASKED, [limit]), _ask)
         + sweeping.each(scoping.found(_EDITED, [limit]), _renew)
         + sweeping.each(scoping.found(_IDLE, [limit]), _end)
         + expire_due(limit=limit)
@@ -78,13 +76,6 @@ def keep_due(*, limit: int = SWEEP) -> int:
 def expire_due(*, limit: int = SWEEP) -> int:
     """End what nobody decided in time, and tell people once per incident."""
     return sweeping.each(scoping.found(_EXPIRED, [limit]), _expire)
-
-
-def _by_tenant(found: list[tuple[UUID, UUID]], do: Callable[[UUID, list[UUID]], object]) -> int:
-    groups: dict[UUID, list[UUID]] = defaultdict(list)
-    for tenant_id, action_id in found:
-        groups[tenant_id].append(action_id)
-    return sweeping.each(groups.items(), do)
 
 
 def _waiting(tenant_id: UUID, action_ids: list[UUID]) -> list[Action]:

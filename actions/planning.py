@@ -9,7 +9,6 @@ from django.db import connection
 
 from actions import lifecycle, proposals
 from actions.models import Action
-from actions.querysets import ActionQuerySet
 from actions.states import ActionType, Status
 from actions.terms import policy_of as policy_of
 from awfdrs_site.lib import correlation, sweeping
@@ -18,7 +17,6 @@ from incidents import lifecycle as incident_lifecycle
 from incidents.models import Decision, Incident, Run
 from incidents.querysets import RunQuerySet
 from incidents.states import OPEN, Choice, RunState
-from incidents.states import Status as IncidentStatus
 from safety import gate
 from safety.effective import Effective
 from tenants import journal, scoping
@@ -80,9 +78,6 @@ def plan_due(*, limit: int = SWEEP) -> int:
 
 def _leave_to_who_was_told(due: Sequence[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:
     """Those of them that are done with: every failed run of theirs is planned by it."""
-    by_tenant: dict[UUID, list[UUID]] = defaultdict(list)
-    for tenant_id, incident_id in due:
-        by_tenant[tenant_id].append(incident_id)
     left: set[tuple[UUID, UUID]] = set()
 
     def leave(tenant_id: UUID, incidents: list[UUID]) -> None:
@@ -91,7 +86,7 @@ def _leave_to_who_was_told(due: Sequence[tuple[UUID, UUID]]) -> set[tuple[UUID, 
             found = cursor.fetchall()
         left.update((tenant_id, incident_id) for (incident_id,) in found)
 
-    sweeping.each(by_tenant.items(), leave)
+    sweeping.each_tenant(due, leave)
     return left
 
 
@@ -124,25 +119,27 @@ def escalation(
     Part of a storm, it only changes its status: people are told once, by the storm.
     """
     incident = keeping.locked(incident)
-    if incident.status in OPEN and incident.status != IncidentStatus.ESCALATED:
+    if incident.status in OPEN:
         incident = incident_lifecycle.escalate(incident, by=SYSTEM, now=now, reason=reason)
     storm = storms.shelter_of(incident)
     # A key of its own, so that a failure that outlasts the storm is still told.
     kind = "escalate in storm" if storm else "escalate"
-    wanted = Action(
-        tenant_id=incident.tenant_id,
-        action_type=ActionType.ESCALATE,
-        dedupe_key=f"{kind}:{incident.pk}:{incident.opened_at.isoformat()}",
-        incident=incident,
-        decision=decision,
-        workflow_id=incident.workflow_id,
-        vendor_id=incident.vendor_id,
-        parameters={"reason": reason},
-        attempts_max=ESCALATION_ATTEMPTS,
-        run_at=now,
+    action = create_once(
+        Action(
+            tenant_id=incident.tenant_id,
+            action_type=ActionType.ESCALATE,
+            dedupe_key=f"{kind}:{incident.pk}:{incident.opened_at.isoformat()}",
+            incident=incident,
+            decision=decision,
+            workflow_id=incident.workflow_id,
+            vendor_id=incident.vendor_id,
+            parameters={"reason": reason},
+            attempts_max=ESCALATION_ATTEMPTS,
+            run_at=now,
+        ),
+        by=SYSTEM,
+        now=now,
     )
-    # Every run that fails comes by here, and finds it told already.
-    action = _alike(wanted).first() or create_once(wanted, by=SYSTEM, now=now)
     if storm is not None and action.status == Status.PENDING:
         return lifecycle.skip(action, by=SYSTEM, now=now, reason=f"Part of storm {storm}.")
     return action
@@ -269,7 +266,8 @@ def create_once(action: Action, *, by: Actor, now: datetime) -> Action:
     action.requested_by, action.created_at = by.label, now
     action.correlation_id = correlation.current()
     Action.objects.bulk_create([action], ignore_conflicts=True)
-    stored: Action = _alike(action).get()
+    mine = Action.objects.for_tenant(action.tenant_id)
+    stored: Action = mine.get(dedupe_key=action.dedupe_key)
     if stored.pk == action.pk:
         journal.record(
             stored,
@@ -280,8 +278,3 @@ def create_once(action: Action, *, by: Actor, now: datetime) -> Action:
             incident=str(stored.incident_id) if stored.incident_id else None,
         )
     return stored
-
-
-def _alike(action: Action) -> ActionQuerySet:
-    """The action of its purpose, if there is one."""
-    return Action.objects.for_tenant(action.tenant_id).filter(dedupe_key=action.dedupe_key)

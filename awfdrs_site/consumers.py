@@ -125,9 +125,9 @@ class FeedConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
         if self.tenant_id is not None:
             self._room = await feed.of_this_process().join(self.tenant_id, self)
 
-    async def _tenant(self) -> UUID | None:
-        known: dict[str, UUID] = await _tenants_of([self.session_key])
-        return known.get(self.session_key)
+    @database_sync_to_async  # type: ignore[untyped-decorator]
+    def _tenant(self) -> UUID | None:
+        return auth.tenant_of_session(self.session_key)
 
 
 class Checks:

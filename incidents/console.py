@@ -107,7 +107,10 @@ def page(reader: Reader, filters: FilterForm, number: int, *, counted: UpTo | No
 
 
 def up_to(rows: QuerySet[Any], *, most: int = COUNTED) -> UpTo:
-    n = rows.order_by()[: most + 1].count()
+    return _capped(rows.order_by()[: most + 1].count(), most=most)
+
+
+def _capped(n: int, *, most: int) -> UpTo:
     return UpTo(min(n, most), is_more=n > most)
 
 
@@ -141,17 +144,14 @@ def counts(reader: Reader, slugs: Collection[str] = OPEN_TABS) -> dict[str, UpTo
     with connection.cursor() as cursor:
         cursor.execute("select " + ", ".join(parts), given)
         found = cursor.fetchone()
-    return {
-        slug: UpTo(min(n, COUNTED), is_more=n > COUNTED)
-        for slug, n in zip(slugs, found, strict=True)
-    }
+    return {slug: _capped(n, most=COUNTED) for slug, n in zip(slugs, found, strict=True)}
 
 
 def assigned(reader: Reader) -> dict[int, UpTo]:
     """How many open incidents each person has that has any."""
     mine = view(reader, "open").filter(assignee__isnull=False).order_by()
     found = mine.values_list("assignee_id").annotate(Count("pk"))
-    return {who: UpTo(min(n, COUNTED), is_more=n > COUNTED) for who, n in found}
+    return {who: _capped(n, most=COUNTED) for who, n in found}
 
 
 def rows_of(reader: Reader, incidents: Sequence[Incident]) -> tuple[Row, ...]:

@@ -79,7 +79,7 @@ def shelter_of(incident: Incident) -> Incident | None:
     """The open storm whose one escalation is this incident's too."""
     if incident.parent_id is None:
         return None
-    mine = Incident.objects.for_tenant(incident.tenant_id).open().only("tenant_id", "number")
+    mine = Incident.objects.for_tenant(incident.tenant_id).open()
     found: Incident | None = mine.filter(pk=incident.parent_id).first()
     return found
 

@@ -1,8 +1,10 @@
 """How every sweep goes through what it found: one item that breaks is logged and stops no other."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
+from uuid import UUID
 
 from awfdrs_site.lib import failures
 
@@ -21,6 +23,16 @@ def each(items: Iterable[tuple[Any, ...]], do: Callable[..., object]) -> int:
         else:
             done += 1
     return done
+
+
+def each_tenant(
+    found: Iterable[tuple[UUID, UUID]], do: Callable[[UUID, list[UUID]], object]
+) -> int:
+    """The same, tenant by tenant: `do` gets all the ids of one; returns how many tenants did not break."""
+    groups: dict[UUID, list[UUID]] = defaultdict(list)
+    for tenant_id, found_id in found:
+        groups[tenant_id].append(found_id)
+    return each(groups.items(), do)
 
 
 def now_and_here(job: Callable[[], None]) -> None:

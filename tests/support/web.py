@@ -12,6 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from awfdrs_site.web import KEPT_SECONDS
 from awfdrs_site.wheels import machine
 
 READY_SECONDS = 180  # on a machine that is busy with other tests
@@ -45,7 +46,7 @@ def served(
     """One on the tests' servers and database; ended when the block is. Port 0 is any that is free."""
     port = port or machine.free_port()
     options = ["--port", str(port), "--workers", str(workers), "--no-access-log"]
-    options += ["--log-level", "warning", "--timeout-keep-alive", "75"]
+    options += ["--log-level", "warning", "--timeout-keep-alive", str(KEPT_SECONDS)]
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", application, *options, "--no-proxy-headers"],
         env=environment(is_lane=is_lane),
