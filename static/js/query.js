@@ -35,6 +35,8 @@
   const box = search.querySelector("input");
   const list = search.querySelector("[role=listbox]");
   let timer = null, asked = 0, chosen = -1;
+  let offeredFor = null; // the text that the options answer; while the box says more they are out of date
+  let whenOffered = null; // what a key asked of the options that are still on their way
 
   box.setAttribute("role", "combobox");
   box.setAttribute("aria-autocomplete", "list");
@@ -43,13 +45,19 @@
 
   const options = () => [...list.children];
 
+  const unchoose = () => {
+    chosen = -1;
+    for (const option of options()) option.setAttribute("aria-selected", "false");
+    box.removeAttribute("aria-activedescendant");
+  };
+
   const close = () => {
     clearTimeout(timer);
     asked += 1;
     list.hidden = true;
-    chosen = -1;
+    whenOffered = null;
+    unchoose();
     box.setAttribute("aria-expanded", "false");
-    box.removeAttribute("aria-activedescendant");
   };
 
   const choose = (place) => {
@@ -61,18 +69,32 @@
   };
 
   const ask = async () => {
+    clearTimeout(timer);
     const mine = ++asked;
-    const query = new URLSearchParams({ q: box.value, at: box.selectionStart ?? box.value.length });
+    const text = box.value;
+    const query = new URLSearchParams({ q: text, at: box.selectionStart ?? text.length });
     const answer = await fetch(`${search.dataset.query}?${query}`, { headers: { "HX-Request": "true" } }).catch(() => null);
-    if (mine !== asked || !answer?.ok || document.activeElement !== box) return;
-    list.innerHTML = await answer.text();
-    chosen = -1;
-    list.hidden = !list.childElementCount;
-    box.setAttribute("aria-expanded", String(!list.hidden));
-    box.removeAttribute("aria-activedescendant");
+    const options = answer?.ok ? await answer.text().catch(() => "") : "";
+    if (mine !== asked || document.activeElement !== box) return;
+    list.innerHTML = options;
+    offeredFor = text;
+    if (!list.childElementCount) { close(); return; }
+    unchoose();
+    list.hidden = false;
+    box.setAttribute("aria-expanded", "true");
+    const act = whenOffered;
+    whenOffered = null;
+    act?.();
   };
 
   const askSoon = () => { clearTimeout(timer); timer = setTimeout(ask, WAIT_MS); };
+
+  // What was offered for an earlier text would take the place of what is written now.
+  const onceOffered = (act) => {
+    if (offeredFor === box.value) { act(); return; }
+    whenOffered = act;
+    ask();
+  };
 
   const take = (option) => {
     box.value = option.dataset.text;
@@ -83,7 +105,7 @@
     askSoon();
   };
 
-  box.addEventListener("input", askSoon);
+  box.addEventListener("input", () => { unchoose(); whenOffered = null; askSoon(); });
   box.addEventListener("focus", askSoon);
   box.addEventListener("blur", close);
   list.addEventListener("pointerdown", (event) => {
@@ -96,12 +118,13 @@
   box.addEventListener("keydown", (event) => {
     if (list.hidden || event.isComposing) return;
     const keys = {
-      ArrowDown: () => choose(chosen + 1),
-      ArrowUp: () => choose(chosen < 0 ? options().length - 1 : chosen - 1),
+      ArrowDown: () => onceOffered(() => choose(chosen + 1)),
+      ArrowUp: () => onceOffered(() => choose(chosen < 0 ? options().length - 1 : chosen - 1)),
       Escape: close,
     };
     if (chosen >= 0) keys.Enter = () => take(options()[chosen]);
-    if (!event.shiftKey) keys.Tab = () => take(options()[Math.max(chosen, 0)]);
+    // A second Tab leaves, however long the answer to the first takes.
+    if (!event.shiftKey && !whenOffered) keys.Tab = () => onceOffered(() => take(options()[Math.max(chosen, 0)]));
     const act = keys[event.key];
     if (!act) return;
     event.preventDefault();
