@@ -95,6 +95,11 @@ def key_of(tenant: Tenant, *scopes: Scope, **limits: Any) -> str:
     return made.token
 
 
+def secret_of(token: str) -> str:
+    """The part of a key that nobody may see again; it may have underscores of its own."""
+    return token.split("_", 2)[2]
+
+
 @dataclass(frozen=True)
 class Api:
     """Calls the API with one key: `Api(key_of(acme)).post("/api/v1/events", {...})`."""

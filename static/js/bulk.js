@@ -70,17 +70,9 @@
   };
 
   // What a verb must be told is asked in the dialog; what is done at once is said by a toast.
-  const ask = async (extra) => {
-    const dialog = document.getElementById("dialog");
-    dialog.replaceChildren();
-    await htmx.ajax("POST", form().action, {
-      source: form(), target: dialog, swap: "innerHTML", values: said(extra),
-    });
-    if (dialog.childElementCount && !dialog.open) {
-      dialog.showModal();
-      dialog.querySelector("[autofocus]")?.focus();
-    }
-  };
+  const ask = (extra) => document.dispatchEvent(new CustomEvent("dialog:open", {
+    detail: { href: form().action, method: "POST", source: form(), values: said(extra) },
+  }));
 
   const KEYS = {
     acknowledge: { verb: "acknowledge" }, resolve: { verb: "resolve" }, escalate: { verb: "escalate" },

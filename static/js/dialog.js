@@ -5,24 +5,52 @@
   const dialog = document.getElementById("dialog");
 
   const show = () => {
-    if (dialog && !dialog.open) dialog.showModal();
-    for (const wanted of ["[autofocus]", "textarea", "select"]) {
-      const field = dialog?.querySelector(wanted);
-      if (field) return field.focus();
-    }
-    return null;
+    if (!dialog.open) dialog.showModal();
+    const [field] = ["[autofocus]", "textarea", "select"].map((wanted) => dialog.querySelector(wanted)).filter(Boolean);
+    field?.focus();
+    return field;
   };
 
-  const openLink = async (link) => {
-    await htmx.ajax("GET", link.href, { source: link.nodeType ? link : dialog, target: dialog, swap: "innerHTML" });
-    if (dialog.childElementCount) show();
+  let coming = null; // the dialog that is on its way, and the keys that were pressed for it
+
+  const open = async ({ href, method = "GET", source = dialog, values = {} }) => {
+    const mine = coming = { keys: [], isDone: false };
+    if (!dialog.open) dialog.replaceChildren(); // else one that does not come would show what was there before
+    await htmx.ajax(method, href, { source, target: dialog, swap: "innerHTML", values });
+    if (coming !== mine) return;
+    coming = null;
+    if (dialog.childElementCount) write(show(), mine.keys);
+    else if (mine.isDone && method === "POST") mine.keys.forEach(press); // done without a question
   };
 
-  document.addEventListener("dialog:open", (event) => openLink(event.detail));
+  const write = (field, keys) => {
+    if (!keys.length || !field?.matches("textarea, input:not([type=checkbox], [type=radio])")) return;
+    field.value += keys.join("");
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+
+  const press = (key) => {
+    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  };
+
+  // A hand is faster than a slow line: what it types for the dialog would be keys of the page below.
+  document.addEventListener("keydown", (event) => {
+    const { key } = event;
+    if (!coming || dialog.open || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (key.length > 1 && !["Enter", "Escape", "Backspace"].includes(key)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (key === "Escape") coming = null;
+    else if (key === "Backspace") coming.keys.pop();
+    else if (key.length === 1) coming.keys.push(key);
+  }, true);
+
+  document.addEventListener("dialog:open", (event) => open(event.detail));
 
   // What a dialog's form did is on the page below; a refusal comes back into the dialog.
   document.addEventListener("htmx:after:request", (event) => {
     const { ctx } = event.detail;
+    if (coming && ctx.target === dialog) coming.isDone = ctx.response.raw.ok;
     if (dialog?.open && ctx.response?.raw.ok && ctx.sourceElement?.matches("[data-dialog-form]")) dialog.close();
   });
 
@@ -30,7 +58,7 @@
     const link = event.target.closest("a[data-dialog]");
     if (link && dialog && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
       event.preventDefault();
-      openLink(link);
+      open({ href: link.href, source: link });
       return;
     }
     const isBackdrop = event.target === dialog && !isInside(event);

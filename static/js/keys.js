@@ -11,6 +11,8 @@
     for (const key of line.keys) bindings.set(key, line.does);
   }
 
+  const LEAVING_MS = 5000; // a link that led nowhere else leaves the keys alone for so long
+
   const row = () => document.activeElement?.closest?.(".row");
   const links = () => [...document.querySelectorAll(".row .title")];
 
@@ -76,6 +78,15 @@
   const isTyping = (target) =>
     target.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
 
+  // Whoever follows a link means the page that comes: no key of theirs may act on the one that is still shown.
+  let leftAt = -LEAVING_MS;
+  const isElsewhere = (link) => link && link.target !== "_blank" && !link.hash && !link.hasAttribute("download");
+  addEventListener("click", (event) => {
+    const isNewTab = event.ctrlKey || event.metaKey || event.shiftKey;
+    if (!event.defaultPrevented && !isNewTab && isElsewhere(event.target.closest?.("a[href]"))) leftAt = performance.now();
+  });
+  addEventListener("pageshow", () => { leftAt = -LEAVING_MS; });
+
   let pending = "", pendingTimer = null;
 
   // "i" alone is a key and the beginning of "i i": it counts when nothing follows.
@@ -83,7 +94,7 @@
   const forget = () => { pending = ""; clearTimeout(pendingTimer); };
 
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.isComposing) return;
+    if (event.defaultPrevented || event.isComposing || performance.now() - leftAt < LEAVING_MS) return;
     const isControl = event.ctrlKey || event.metaKey;
     if (event.altKey || (isControl && !bindings.has(`Ctrl+${event.key}`))) return;
     if (isTyping(event.target)) {

@@ -40,13 +40,33 @@
   on("label", () => document.getElementById("said-category")?.focus() ?? false);
   on("note", () => { document.querySelector("[data-note]")?.focus(); });
 
+  /* ---- taking back -------------------------------------------------------------------------- */
+
+  const underWay = new Set(); // what was done and is not answered yet
+  let whenAnswered = null, taking = Promise.resolve();
+
+  document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+    if (ctx.request.method === "POST") underWay.add(ctx);
+  });
+  document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
+    if (underWay.delete(ctx) && !underWay.size) whenAnswered?.();
+  });
+
+  // The last step is the one just done, answered or not: taken back before it arrives, another one would be meant.
+  const allAnswered = () => new Promise((done) => {
+    if (underWay.size) whenAnswered = done; else done();
+  });
+
   const undo = (url) => htmx.ajax("POST", url, { source: document.body, target: document.body, swap: "none" });
 
-  on("undo", () => {
+  const undoLatest = async () => {
+    await allAnswered();
     const latest = [...document.querySelectorAll(".toast [data-undo]:not([hidden])")].pop();
-    undo(latest?.dataset.undo || "/incidents/undo/");
     latest?.closest(".toast").remove();
-  });
+    await undo(latest?.dataset.undo || "/incidents/undo/");
+  };
+
+  on("undo", () => { taking = taking.then(undoLatest, undoLatest); });
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest(".toast [data-undo]");

@@ -1,14 +1,16 @@
 """A real browser against a real server: the product's ASGI application in a thread, on this test's database."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from tests.support import threaded
 from tests.support.console import World, client_of, world
@@ -28,6 +30,25 @@ def press(page: Page, key: str) -> None:
     """Presses a key once the page's scripts have run: before that nobody listens."""
     page.wait_for_load_state()
     page.keyboard.press(key)
+
+
+@contextmanager
+def held(page: Page, address: str) -> Iterator[None]:
+    """A slow line: what is asked of addresses that match waits until the block is over."""
+    waiting: list[Route] = []
+    is_over = False
+
+    def hold(route: Route) -> None:
+        if is_over:
+            route.continue_()
+        else:
+            waiting.append(route)
+
+    page.route(re.compile(address), hold)
+    yield
+    is_over = True
+    for route in waiting:
+        route.continue_()
 
 
 # Package scope: a running Playwright keeps an event loop in this thread, which would fail every

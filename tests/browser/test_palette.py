@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.axe import RULES, RUN
-from tests.browser.conftest import AXE, SignIn, press
+from tests.browser.conftest import AXE, SignIn, held, press
 from tests.support.console import World, report
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -65,6 +65,24 @@ def test_a_runaway_workflow_is_stopped_from_the_palette(desk: Page) -> None:
     desk.keyboard.type("posts twice")
     press(desk, "Enter")
     expect(desk.locator("#stopped")).to_contain_text("posts twice")
+
+
+def test_on_a_slow_line_what_is_typed_for_a_dialog_is_no_key_of_the_page(desk: Page) -> None:
+    with held(desk, "/stop/"):
+        press(desk, "Control+k")
+        desk.keyboard.type("kill flow-3")
+        press(desk, "Enter")
+        desk.keyboard.type("a queue ran awayy")  # "a" would acknowledge, "u" turn the clock
+        press(desk, "Backspace")
+    expect(desk.locator("dialog textarea")).to_have_value("a queue ran away")
+    expect(desk.locator(".row .pill-acknowledged")).to_have_count(0)
+    press(desk, "Escape")
+    with held(desk, "/stop/"):
+        keys(desk, "Control+k")
+        desk.keyboard.type("kill")
+        keys(desk, "Enter", "Escape", "j")  # given up: the keys are the page's again
+        expect(desk.locator(".row .title").first).to_be_focused()
+    expect(desk.locator("dialog")).to_be_hidden()
 
 
 def test_the_palette_goes_places_acts_on_the_cursor_and_takes_back(desk: Page) -> None:

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.axe import RULES, RUN
-from tests.browser.conftest import AXE, SignIn, press
+from tests.browser.conftest import AXE, SignIn, held, press
 from tests.support.console import World, report
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -42,29 +42,25 @@ def test_keys_and_values_are_completed_and_asked_by_keyboard_alone(desk: Page) -
 
 
 def test_a_key_never_takes_what_was_offered_for_an_earlier_text(desk: Page) -> None:
-    held: list[Route] = []
-    desk.route(re.compile(r"/complete/\?q=work"), lambda route: held.append(route))
     press(desk, "/")
     expect(desk.locator("#q-options [role=option]").first).to_have_text(re.compile("is:"))
-    desk.keyboard.type("work")
-    with desk.expect_request(re.compile(r"/complete/\?q=work")):
+    with held(desk, r"/complete/\?q=work"):
+        desk.keyboard.type("work")
         press(desk, "Tab")  # faster than the answer
-    expect(desk.locator("#q")).to_have_value("work")
-    for route in held:
-        route.continue_()
+        expect(desk.locator("#q")).to_have_value("work")
     expect(desk.locator("#q")).to_have_value("workflow:")
 
 
 def test_a_second_tab_leaves_the_box_though_nothing_answers(desk: Page) -> None:
-    desk.route(re.compile(r"/complete/\?q=work"), lambda route: None)
     press(desk, "/")
     expect(desk.locator("#q-options [role=option]").first).to_have_text(re.compile("is:"))
-    desk.keyboard.type("work")
-    press(desk, "Tab")
-    expect(desk.locator("#q")).to_be_focused()
-    press(desk, "Tab")
-    expect(desk.locator("#q")).not_to_be_focused()
-    expect(desk.locator("#q")).to_have_value("work")
+    with held(desk, r"/complete/\?q=work"):
+        desk.keyboard.type("work")
+        press(desk, "Tab")
+        expect(desk.locator("#q")).to_be_focused()
+        press(desk, "Tab")
+        expect(desk.locator("#q")).not_to_be_focused()
+        expect(desk.locator("#q")).to_have_value("work")
 
 
 def test_a_click_on_a_property_narrows_the_view_and_an_alt_click_leaves_it_out(desk: Page) -> None:

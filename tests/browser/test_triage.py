@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import SignIn, press
+from tests.browser.conftest import SignIn, held, press
 from tests.factories import IncidentFactory
 from tests.support.console import World
 
@@ -56,6 +56,48 @@ def test_one_row_is_snoozed_given_and_noted_by_key(desk: Page) -> None:
     desk.keyboard.type("**on it**")
     desk.get_by_role("button", name="Add note").click()
     expect(desk.locator(".note strong")).to_have_text("on it")
+
+
+@pytest.mark.parametrize("n_taken_back", [1, 2])
+def test_on_a_slow_line_the_step_just_done_is_taken_back_first(
+    desk: Page, n_taken_back: int
+) -> None:
+    pills, numbers = desk.locator(".row .pill"), desk.locator(".row .meta span:first-child")
+    press(desk, "a")
+    expect(pills.nth(0)).to_have_text("Acknowledged")  # and its toast offers to take that back
+    press(desk, "j")
+    steps = [numbers.nth(1).inner_text(), numbers.nth(0).inner_text()]
+    with held(desk, "/acknowledge/$"):
+        press(desk, "a")
+        for _ in range(n_taken_back):
+            press(desk, "z")
+    said = [f"Undone: {number} is as it was" for number in steps[:n_taken_back]]
+    expect(desk.locator(".toast", has_text="Undone")).to_have_text(
+        [re.compile(text) for text in said]
+    )
+    expect(pills.nth(1)).to_have_text("Open")
+    expect(pills.nth(0)).to_have_text("Open" if n_taken_back > 1 else "Acknowledged")
+
+
+def test_on_a_slow_line_the_cursor_goes_on_after_a_verb_for_many(desk: Page) -> None:
+    for key in ("j", "x", "J"):
+        press(desk, key)
+    with held(desk, "/bulk/"):
+        press(desk, "e")
+        press(desk, "j")
+    expect(desk.locator(".toast").last).to_contain_text("2 incidents resolved")
+    expect(desk.locator(".row .title").nth(2)).to_be_focused()
+
+
+def test_on_a_slow_line_keys_after_enter_are_not_for_the_page_that_is_left(desk: Page) -> None:
+    title = desk.locator(".row .title").first
+    done: list[str] = []
+    desk.on("request", lambda asked: done.append(asked.url) if asked.method == "POST" else None)
+    with held(desk, title.get_attribute("href") or ""):
+        press(desk, "Enter")
+        desk.keyboard.press("a")
+    expect(desk.locator("#incident")).to_be_visible()
+    assert done == []
 
 
 def test_ten_incidents_take_nineteen_keys_and_the_cursor_is_always_seen(
