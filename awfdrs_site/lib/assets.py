@@ -50,6 +50,7 @@ BUNDLES = {
         "js/still.js",
         "js/dialog.js",
         "js/query.js",
+        "js/becoming.js",
         "js/triage.js",
         "js/bulk.js",
         "js/tabs.js",

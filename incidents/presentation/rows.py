@@ -27,6 +27,26 @@ OPENED = Pill("open", "flame", "Open")
 
 
 @dataclass(frozen=True)
+class Becoming:
+    """What a verb makes of an incident whose pill is of one of these kinds, where that is sure before it is done."""
+
+    verb: str
+    pill: Pill
+    kinds: tuple[str, ...]
+
+
+# `pill` says the same once it is done, for then a later candidate gives way to an earlier one.
+_UNCLAIMED = (OPENED.kind, ESCALATED.kind)
+_UNDONE = (*_UNCLAIMED, RECOVERING.kind, ACKNOWLEDGED.kind, APPROVAL.kind)
+BECOMING = (
+    Becoming("acknowledge", ACKNOWLEDGED, _UNCLAIMED),
+    Becoming("snooze", SNOOZED, _UNDONE),
+    Becoming("resolve", RESOLVED, (*_UNDONE, SNOOZED.kind)),
+    Becoming("ignore", IGNORED, (*_UNDONE, SNOOZED.kind)),
+)
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """What an incident's state depends on besides its own row."""
 

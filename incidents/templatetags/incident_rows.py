@@ -1,12 +1,14 @@
-"""The only template tag of incidents: a row as every list writes it, kept for as long as it says the same."""
+"""The only template tags of incidents: a row as every list writes it, kept for as long as it says the same, and what
+verbs are about to make of one."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from django import template
 from django.template import Context
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
+from incidents.presentation.rows import BECOMING
 from incidents.presentation.shapes import Row
 from tenants.templatetags.console import ago, left
 
@@ -20,6 +22,13 @@ def incident_row(context: Context, row: Row, *, oob: bool = False) -> SafeString
     """The row; `oob` swaps it into the page wherever it stands."""
     due = left(context, row.next.at) if row.next.at else ""
     return _written(row, ago(context, row.last_seen_at), due, bool(context.get("picks")), oob)
+
+
+@register.simple_tag
+@cache
+def becoming() -> SafeString:
+    """What scripts show before the server has answered."""
+    return mark_safe(render_to_string("incidents/_becoming.html", {"becoming": BECOMING}))  # noqa: S308  # ours
 
 
 @lru_cache(maxsize=KEPT)

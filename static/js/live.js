@@ -136,10 +136,11 @@
 
   /* An answer that was read before a change may arrive after it. What the page shows then stays as it is, and is
      read again: an acknowledgement is never taken back by an older hint's rows. */
-  document.addEventListener("htmx:before:swap", ({ detail: { tasks } }) => {
+  document.addEventListener("htmx:before:swap", ({ detail: { ctx, tasks } }) => {
     for (const coming of tasks.flatMap(({ fragment }) => [...fragment?.querySelectorAll("[data-version]") ?? []])) {
       const shown = document.getElementById(coming.id);
-      if (!shown || Number(coming.dataset.version) >= Number(shown.dataset.version)) continue;
+      const isChanging = ctx.quiet && shown?.ariaBusy === "true"; // what was just done is not answered yet
+      if (!shown || (!isChanging && Number(coming.dataset.version) >= Number(shown.dataset.version))) continue;
       coming.replaceWith(shown.cloneNode(true));
       if (list) changed.add(shown.dataset.id);
       isHearsay = false;

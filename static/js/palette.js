@@ -40,11 +40,13 @@
   };
 
   const offerUndo = async () => {
-    const { steps } = list().dataset;
+    const mine = list();
+    const { steps } = mine.dataset;
     if (!steps) return;
     const answer = await fetch(steps, { headers: { "HX-Request": "true" } }).catch(() => null);
-    if (!answer?.ok || answer.redirected || !list()) return;
-    list().insertAdjacentHTML("beforeend", await answer.text());
+    const offered = answer?.ok && !answer.redirected ? await answer.text().catch(() => "") : "";
+    if (list() !== mine) return; // the dialog is about something else by now
+    mine.insertAdjacentHTML("beforeend", offered);
     narrow();
   };
 

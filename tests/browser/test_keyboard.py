@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import SignIn, press
+from tests.browser.conftest import SignIn, held, press
 from tests.factories import ActionFactory, RunbookFactory
 from tests.support.console import World, incident_of, report
 
@@ -49,6 +49,17 @@ def test_a_refused_key_says_why(desk: Page) -> None:
     press(desk, "j")
     press(desk, "e")
     expect(desk.locator(".toast")).to_contain_text("1 run")
+
+
+def test_on_a_slow_line_what_is_refused_was_shown_and_is_taken_back(desk: Page) -> None:
+    pill = desk.locator(".row .pill").first
+    before = pill.inner_text()
+    with held(desk, "/resolve/$"):
+        press(desk, "e")
+        expect(pill).to_have_text("Resolved")
+    expect(desk.locator(".toast")).to_contain_text("1 run")
+    expect(pill).to_have_text(before)
+    expect(desk.locator("[aria-busy], [data-becoming]")).to_have_count(0)
 
 
 def test_keys_are_left_alone_where_people_type(desk: Page) -> None:

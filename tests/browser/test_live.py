@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import APIResponse, Page, Route, WebSocketRoute, expect
 
-from tests.browser.conftest import SignIn, press
+from tests.browser.conftest import SignIn, held, press
 from tests.support.console import World, incident_of, report
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -166,6 +166,20 @@ def test_rows_that_were_read_before_an_acknowledgement_do_not_take_it_back(
     _wait(desk, lambda: len([url for url in answered if rows.search(url)]) > 1)  # read again
     expect(desk.locator(".row .cell-events")).to_have_text("2")
     assert set(desk.evaluate("window.said")) <= {"Acknowledged"}
+
+
+def test_rows_that_are_read_before_a_step_is_answered_do_not_take_back_what_it_shows(
+    cast: World, desk: Page
+) -> None:
+    rows: list[str] = []
+    desk.on("response", lambda answer: rows.append(answer.url) if "/rows/" in answer.url else None)
+    with held(desk, "/acknowledge/$"):
+        press(desk, "a")
+        report(cast.acme, runs=["run-2"])
+        _wait(desk, lambda: len(rows) > 1)  # read, and read again
+        expect(desk.locator(".row .pill")).to_have_text("Acknowledged")
+    expect(desk.locator(".row .cell-events")).to_have_text("2")
+    expect(desk.locator(".row .pill:not([data-becoming])")).to_have_text("Acknowledged")
 
 
 def _wait(page: Page, is_so: Callable[[], bool]) -> None:

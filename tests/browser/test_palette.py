@@ -92,6 +92,7 @@ def test_the_palette_goes_places_acts_on_the_cursor_and_takes_back(desk: Page) -
     expect(desk.locator("[role=option][aria-selected=true]")).to_contain_text("Acknowledge")
     press(desk, "Enter")
     expect(desk.locator(".row .pill").first).to_have_text("Acknowledged")
+    expect(desk.locator(".toast")).to_contain_text("acknowledged")
     press(desk, "Control+k")
     desk.keyboard.type("undo ack")
     expect(desk.locator("[role=option][aria-selected=true]")).to_contain_text("Undo acknowledge")

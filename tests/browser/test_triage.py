@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import SignIn, held, press
+from tests.browser.conftest import Opened, SignIn, held, press
 from tests.factories import IncidentFactory
 from tests.support.console import World
 
@@ -58,13 +58,44 @@ def test_one_row_is_snoozed_given_and_noted_by_key(desk: Page) -> None:
     expect(desk.locator(".note strong")).to_have_text("on it")
 
 
+@pytest.fixture
+def pill(desk: Page) -> Locator:
+    """The state of the first row."""
+    return desk.locator(".row .pill").first
+
+
+def test_on_a_slow_line_a_verb_shows_at_once_what_it_makes(desk: Page, pill: Locator) -> None:
+    with held(desk, "/acknowledge/$"):
+        press(desk, "a")
+        expect(pill).to_have_text("Acknowledged")
+        expect(desk.locator(".row").first).to_have_attribute("aria-busy", "true")
+    expect(desk.locator("[aria-busy], [data-becoming]")).to_have_count(0)
+    expect(pill).to_have_text("Acknowledged")
+
+
+def test_a_verb_that_nobody_answers_is_taken_back_and_offered_again(
+    desk: Page, pill: Locator, opened: Opened
+) -> None:
+    desk.route(re.compile("/acknowledge/$"), lambda route: route.abort())
+    press(desk, "a")
+    expect(desk.locator(".toast")).to_contain_text("No answer from the server.")
+    expect(pill).to_have_text("Open")
+    desk.unroute(re.compile("/acknowledge/$"))
+    desk.get_by_role("button", name="Retry").click()
+    expect(desk.locator(".toast")).to_contain_text("acknowledged")
+    expect(pill).to_have_text("Acknowledged")
+    [complaint] = opened.complaints
+    assert "Failed to fetch" in complaint
+    opened.complaints.clear()
+
+
 @pytest.mark.parametrize("n_taken_back", [1, 2])
 def test_on_a_slow_line_the_step_just_done_is_taken_back_first(
     desk: Page, n_taken_back: int
 ) -> None:
     pills, numbers = desk.locator(".row .pill"), desk.locator(".row .meta span:first-child")
     press(desk, "a")
-    expect(pills.nth(0)).to_have_text("Acknowledged")  # and its toast offers to take that back
+    expect(desk.locator(".toast")).to_contain_text("acknowledged")  # and offers to take that back
     press(desk, "j")
     steps = [numbers.nth(1).inner_text(), numbers.nth(0).inner_text()]
     with held(desk, "/acknowledge/$"):

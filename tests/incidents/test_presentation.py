@@ -22,25 +22,44 @@ def _incident(**fields: Any) -> Incident:
     return Incident(**{"status": "analyzing", "decided_at": NOW, "affected_runs": 5} | fields)
 
 
-@pytest.mark.parametrize(
-    ("fields", "around", "word"),
-    [
-        ({"status": "detected"}, {}, "Open"),
-        ({"status": "analyzing"}, {}, "Recovering"),
-        ({"status": "escalated"}, {}, "Escalated"),
-        ({"status": "escalated", "acknowledged_at": NOW}, {}, "Acknowledged"),
-        ({"status": "analyzing"}, {"outlook": Outlook("approval", n_waiting=3)}, "Needs approval"),
-        ({"status": "analyzing"}, {"held_by": "stop"}, "Held"),
-        ({"status": "detected", "snoozed_until": SOON}, {}, "Snoozed"),
-        ({"status": "detected", "snoozed_until": NOW}, {}, "Open"),
-        ({"status": "resolved"}, {"held_by": "stop"}, "Resolved"),
-        ({"status": "ignored"}, {}, "Ignored"),
-    ],
-)
+STATES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"status": "detected"}, {}, "Open"),
+    ({"status": "analyzing"}, {}, "Recovering"),
+    ({"status": "escalated"}, {}, "Escalated"),
+    ({"status": "escalated", "acknowledged_at": NOW}, {}, "Acknowledged"),
+    ({"status": "analyzing"}, {"outlook": Outlook("approval", n_waiting=3)}, "Needs approval"),
+    ({"status": "analyzing"}, {"held_by": "stop"}, "Held"),
+    ({"status": "detected", "snoozed_until": SOON}, {}, "Snoozed"),
+    ({"status": "detected", "snoozed_until": NOW}, {}, "Open"),
+    ({"status": "resolved"}, {"held_by": "stop"}, "Resolved"),
+    ({"status": "ignored"}, {}, "Ignored"),
+]
+
+
+@pytest.mark.parametrize(("fields", "around", "word"), STATES)
 def test_the_pill_names_the_state(
     fields: dict[str, Any], around: dict[str, Any], word: str
 ) -> None:
     assert rows.pill(_incident(**fields), Surroundings(NOW, **around)).word == word
+
+
+DONE: dict[str, dict[str, Any]] = {
+    "acknowledge": {"acknowledged_at": NOW},
+    "snooze": {"snoozed_until": SOON},
+    "resolve": {"status": "resolved"},
+    "ignore": {"status": "ignored"},
+}
+
+
+@pytest.mark.parametrize("one", rows.BECOMING, ids=lambda one: one.verb)
+def test_what_is_shown_before_the_answer_is_what_the_answer_says(one: rows.Becoming) -> None:
+    n_shown = 0
+    for fields, around, _ in STATES:
+        surroundings = Surroundings(NOW, **around)
+        if rows.pill(_incident(**fields), surroundings).kind in one.kinds:
+            assert rows.pill(_incident(**fields | DONE[one.verb]), surroundings) == one.pill
+            n_shown += 1
+    assert n_shown >= len(one.kinds)
 
 
 def _breaker(state: str, **fields: Any) -> CircuitBreaker:
