@@ -8,7 +8,7 @@ from django.template import Context
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
-from incidents.presentation.rows import BECOMING
+from incidents.presentation.rows import BECOMING, Becoming
 from incidents.presentation.shapes import Row
 from tenants.templatetags.console import ago, left
 
@@ -24,11 +24,16 @@ def incident_row(context: Context, row: Row, *, oob: bool = False) -> SafeString
     return _written(row, ago(context, row.last_seen_at), due, bool(context.get("picks")), oob)
 
 
-@register.simple_tag
+@register.simple_tag(takes_context=True)
+def becoming(context: Context) -> SafeString:
+    """What scripts show before the server has answered, of the verbs that this person may do."""
+    caller = context["request"].caller
+    return _written_ahead(tuple(one for one in BECOMING if caller.may(one.verb)))
+
+
 @cache
-def becoming() -> SafeString:
-    """What scripts show before the server has answered."""
-    return mark_safe(render_to_string("incidents/_becoming.html", {"becoming": BECOMING}))  # noqa: S308  # ours
+def _written_ahead(becoming: tuple[Becoming, ...]) -> SafeString:
+    return mark_safe(render_to_string("incidents/_becoming.html", {"becoming": becoming}))  # noqa: S308  # ours
 
 
 @lru_cache(maxsize=KEPT)

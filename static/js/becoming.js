@@ -17,7 +17,7 @@
 
   const become = (verb, shown) => {
     const kind = /pill-(\w+)/.exec(shown.className)[1];
-    const pill = shape.content.querySelector(`[data-verb="${verb}"][data-of~="${kind}"] .pill`)?.cloneNode(true);
+    const pill = shape.content.querySelector(`[data-by="${verb}"][data-of~="${kind}"] .pill`)?.cloneNode(true);
     if (!pill) return;
     pill.dataset.becoming = verb;
     written.set(pill, written.get(shown) ?? shown);

@@ -80,7 +80,8 @@
 
   // Whoever follows a link means the page that comes: no key of theirs may act on the one that is still shown.
   let leftAt = -LEAVING_MS;
-  const isElsewhere = (link) => link && link.target !== "_blank" && !link.hash && !link.hasAttribute("download");
+  const isElsewhere = (link) => link && link.target !== "_blank" && !link.hasAttribute("download")
+    && !(link.hash && link.pathname === location.pathname);
   addEventListener("click", (event) => {
     const isNewTab = event.ctrlKey || event.metaKey || event.shiftKey;
     if (!event.defaultPrevented && !isNewTab && isElsewhere(event.target.closest?.("a[href]"))) leftAt = performance.now();

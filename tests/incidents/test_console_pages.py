@@ -184,6 +184,7 @@ def test_a_viewer_sees_everything_and_presses_nothing(
     page = bob.get(incident.get_absolute_url())
     assert page.status_code == 200
     assert f'data-verb="{verb}"' not in page.content.decode()
+    assert "data-by=" not in page.content.decode()  # nor is shown ahead what may not be done
     assert bob.post(_url(verb, incident), {"reason": "x"}).status_code == 403
 
 
