@@ -13,12 +13,18 @@
 
   let coming = null; // the dialog that is on its way, and the keys that were pressed for it
 
+  const expect = (one) => {
+    coming = one;
+    document.body.toggleAttribute("data-awaits", one !== null);
+  };
+
   const open = async ({ href, method = "GET", source = dialog, values = {} }) => {
-    const mine = coming = { keys: [], isDone: false };
+    const mine = { keys: [], isDone: false };
+    expect(mine);
     if (!dialog.open) dialog.replaceChildren(); // else one that does not come would show what was there before
     await htmx.ajax(method, href, { source, target: dialog, swap: "innerHTML", values });
     if (coming !== mine) return;
-    coming = null;
+    expect(null);
     if (dialog.childElementCount) write(show(), mine.keys);
     else if (mine.isDone && method === "POST") mine.keys.forEach(press); // done without a question
   };
@@ -40,7 +46,7 @@
     if (key.length > 1 && !["Enter", "Escape", "Backspace"].includes(key)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    if (key === "Escape") coming = null;
+    if (key === "Escape") expect(null);
     else if (key === "Backspace") coming.keys.pop();
     else if (key.length === 1) coming.keys.push(key);
   }, true);

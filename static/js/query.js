@@ -74,9 +74,9 @@
     const text = box.value;
     const query = new URLSearchParams({ q: text, at: box.selectionStart ?? text.length });
     const answer = await fetch(`${search.dataset.query}?${query}`, { headers: { "HX-Request": "true" } }).catch(() => null);
-    const options = answer?.ok ? await answer.text().catch(() => "") : "";
+    const offered = answer?.ok ? await answer.text().catch(() => "") : "";
     if (mine !== asked || document.activeElement !== box) return;
-    list.innerHTML = options;
+    list.innerHTML = offered;
     offeredFor = text;
     if (!list.childElementCount) { close(); return; }
     unchoose();
