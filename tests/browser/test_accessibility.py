@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -83,6 +84,8 @@ def ids(cast: World) -> dict[str, str]:
     things = one_of_everything(cast.acme, "acme")
     InvitationFactory(tenant=cast.acme)
     SavedViewFactory(tenant=cast.acme)
+    # Lists that are asked about have two lines.
+    report(cast.acme, workflow="receipts", vendor="stripe", error_code="", ago=timedelta(hours=2))
     long = "run-" + "x" * 190  # as long as ids may be
     report(cast.acme, workflow="receipts", vendor="stripe", error_code="", runs=["run-1", long])
     reported = incident_of(cast.acme, workflow__slug="receipts")

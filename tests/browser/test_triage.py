@@ -89,6 +89,18 @@ def test_a_verb_that_nobody_answers_is_taken_back_and_offered_again(
     opened.complaints.clear()
 
 
+def test_a_dialog_that_does_not_come_is_not_the_one_before(desk: Page, opened: Opened) -> None:
+    press(desk, "j")
+    press(desk, "i")
+    expect(desk.locator("dialog")).to_contain_text("Whose is")
+    press(desk, "Escape")
+    desk.route(re.compile("/merge/$"), lambda route: route.abort())
+    press(desk, "m")
+    expect(desk.locator(".toast")).to_contain_text("No answer from the server.")
+    expect(desk.locator("dialog")).to_be_hidden()
+    opened.complaints.clear()
+
+
 @pytest.mark.parametrize("n_taken_back", [1, 2])
 def test_on_a_slow_line_the_step_just_done_is_taken_back_first(
     desk: Page, n_taken_back: int

@@ -55,7 +55,12 @@ def client_of(user: User) -> Client:
 
 
 def report(
-    tenant: Tenant, *, status: str = "failed", runs: Iterable[str] = ("run-1",), **said: Any
+    tenant: Tenant,
+    *,
+    status: str = "failed",
+    runs: Iterable[str] = ("run-1",),
+    ago: timedelta = timedelta(seconds=30),
+    **said: Any,
 ) -> None:
     """Events of one workflow come in and are digested and decided, as the pipeline does it."""
     workflow = said.pop("workflow", "billing")
@@ -66,7 +71,7 @@ def report(
         {
             "workflow": workflow,
             "event_type": f"payment.{status}",
-            "occurred_at": (now - timedelta(seconds=30)).isoformat(),
+            "occurred_at": (now - ago).isoformat(),
             "idempotency_key": f"key-{next(_numbers)}",
             "payload": {**({} if status == "completed" else payload), "run_id": run},
         }
