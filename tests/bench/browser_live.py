@@ -35,7 +35,7 @@ POSTING = 16  # connections
 BATCH_SECONDS = 0.1
 AWAY_SECONDS = 0.05  # there and back
 WATCHED_EACH = 5  # every fifth event is about the row that is watched
-WATCHED: dict[str, str] = {
+WATCHED: dict[str, Any] = {
     "workflow": "watched",
     "error_code": "watched_failed",
     "vendor": "stripe",
