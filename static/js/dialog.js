@@ -6,7 +6,7 @@
 
   const show = () => {
     if (!dialog.open) dialog.showModal();
-    const [field] = ["[autofocus]", "textarea", "select"].map((wanted) => dialog.querySelector(wanted)).filter(Boolean);
+    const field = dialog.querySelector("[autofocus]") ?? dialog.querySelector("textarea") ?? dialog.querySelector("select");
     field?.focus();
     return field;
   };

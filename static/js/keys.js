@@ -11,8 +11,6 @@
     for (const key of line.keys) bindings.set(key, line.does);
   }
 
-  const LEAVING_MS = 5000; // a link that led nowhere else leaves the keys alone for so long
-
   const row = () => document.activeElement?.closest?.(".row");
   const links = () => [...document.querySelectorAll(".row .title")];
 
@@ -79,6 +77,7 @@
     target.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
 
   // Whoever follows a link means the page that comes: no key of theirs may act on the one that is still shown.
+  const LEAVING_MS = 5000; // where the link led nowhere else after all
   let leftAt = -LEAVING_MS;
   const isElsewhere = (link) => link && link.target !== "_blank" && !link.hasAttribute("download")
     && !(link.hash && link.pathname === location.pathname);

@@ -57,13 +57,15 @@
     if (underWay.size) whenAnswered = done; else done();
   });
 
-  const undo = (url) => htmx.ajax("POST", url, { source: document.body, target: document.body, swap: "none" });
+  const takeBack = (button) => {
+    button?.closest(".toast").remove();
+    const url = button?.dataset.undo || "/incidents/undo/";
+    return htmx.ajax("POST", url, { source: document.body, target: document.body, swap: "none" });
+  };
 
   const undoLatest = async () => {
     await allAnswered();
-    const latest = [...document.querySelectorAll(".toast [data-undo]:not([hidden])")].pop();
-    latest?.closest(".toast").remove();
-    await undo(latest?.dataset.undo || "/incidents/undo/");
+    await takeBack([...document.querySelectorAll(".toast [data-undo]:not([hidden])")].pop());
   };
 
   on("undo", () => { taking = taking.then(undoLatest, undoLatest); });
@@ -72,8 +74,7 @@
     const button = event.target.closest(".toast [data-undo]");
     if (!button) return;
     event.preventDefault();
-    undo(button.dataset.undo);
-    button.closest(".toast").remove();
+    takeBack(button);
   });
 
   // A dialog that was opened over a list has no incident's body to answer to: the row answers.
